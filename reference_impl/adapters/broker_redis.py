@@ -1,0 +1,144 @@
+"""The broker over Redis publish/subscribe."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from reference_impl.adapters.redis_client import redis_client, redis_errors
+from reference_impl.core.ports import Broker, MessageHandler
+
+logger = logging.getLogger(__name__)
+
+SUBSCRIBE_DEADLINE_S = 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+"""Between attempts to reconnect: doubled each time, with jitter, so that instances do not come back in step."""
+
+
+class RedisBroker(Broker):
+    """One connection publishes, one listens, whatever the number of channels.
+
+    The listener is supervised: when its link breaks it connects again, subscribes to all that is wanted,
+    and only then reports the gap. The client's own silent reconnecting is off, because what was published
+    meanwhile is lost and somebody must know.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._url = url
+        self._commands: Redis = redis_client(url)
+        self._wanted: set[str] = set()
+        self._live: set[str] = set()
+        self._confirmations: dict[str, asyncio.Future[bool]] = {}
+        self._pubsub: PubSub | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self.reconnects = 0
+        """How often the listener had to come back, since the start."""
+
+    async def start(self, on_message: MessageHandler, on_gap: Callable[[], None]) -> None:
+        """Starts the listener."""
+        self._listener = asyncio.create_task(self._listen_forever(on_message, on_gap), name="redis listener")
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        """One PUBLISH; returns the number of listening instances."""
+        async with redis_errors("publishing"):
+            return int(await self._commands.publish(self._prefix + channel, payload))
+
+    async def subscribe(self, channel: str) -> bool:
+        """Subscribes and waits for Redis to confirm it."""
+        self._wanted.add(channel)
+        if channel in self._live:
+            return True
+        confirmed = self._confirmations.get(channel)
+        if confirmed is None:
+            confirmed = self._confirmations[channel] = asyncio.get_running_loop().create_future()
+            await self._send_subscribe(channel)
+        try:
+            async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                return await asyncio.shield(confirmed)
+        except TimeoutError:
+            return False  # it stays wanted: the listener subscribes when the link is back
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Sends UNSUBSCRIBE, if there is a link to send it on."""
+        self._wanted.discard(channel)
+        self._live.discard(channel)
+        if (confirmed := self._confirmations.pop(channel, None)) is not None and not confirmed.done():
+            confirmed.set_result(False)
+        if self._pubsub is not None:
+            try:
+                await self._pubsub.unsubscribe(self._prefix + channel)
+            except (RedisError, OSError) as error:
+                logger.debug("unsubscribing: %s", error)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the listener's link is up and everything wanted is subscribed."""
+        return self._pubsub is not None and self._wanted <= self._live
+
+    async def stop(self) -> None:
+        """Ends the listener and both connections."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+            self._listener = None
+        await self._commands.aclose()
+
+    async def _send_subscribe(self, channel: str) -> None:
+        if self._pubsub is None:
+            return
+        try:
+            await self._pubsub.subscribe(self._prefix + channel)
+        except (RedisError, OSError) as error:
+            logger.debug("subscribing: %s", error)  # the listener meets the same broken link
+
+    async def _listen_forever(self, on_message: MessageHandler, on_gap: Callable[[], None]) -> None:
+        pause = FIRST_PAUSE_S
+        first = True
+        while True:
+            client = redis_client(self._url)
+            pubsub = client.pubsub()
+            try:
+                # A name of our own keeps the link subscribed, so that listening works before the first channel.
+                await pubsub.subscribe(self._prefix + "ws:listener", *(self._prefix + c for c in self._wanted))
+                self._pubsub = pubsub
+                pause = FIRST_PAUSE_S
+                await self._listen(pubsub, on_message, None if first else on_gap)
+            except (RedisError, OSError, TimeoutError) as error:
+                logger.warning("redis listener: %s; next try in about %.2f s", type(error).__name__, pause)
+            finally:
+                self._pubsub = None
+                self._live.clear()
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                await client.aclose()
+            first = False
+            self.reconnects += 1
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _listen(self, pubsub: PubSub, on_message: MessageHandler, on_gap: Callable[[], None] | None) -> None:
+        """Reads until the link breaks. Calls ``on_gap`` once everything wanted is subscribed."""
+        missing = set(self._wanted)
+        if on_gap and not missing:
+            on_gap()
+        async for item in pubsub.listen():
+            channel = item["channel"].decode().removeprefix(self._prefix)
+            if item["type"] == "message":
+                if channel in self._wanted:
+                    on_message(channel, item["data"])
+            elif item["type"] == "subscribe":
+                self._confirm(channel)
+                if on_gap and channel in missing:
+                    missing.discard(channel)
+                    if not missing:
+                        on_gap()
+
+    def _confirm(self, channel: str) -> None:
+        if channel in self._wanted:
+            self._live.add(channel)
+        if (waiting := self._confirmations.pop(channel, None)) is not None and not waiting.done():
+            waiting.set_result(True)

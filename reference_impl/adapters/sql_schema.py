@@ -1,0 +1,64 @@
+"""The tables."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("display_name", String(200), nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("title", String(200), nullable=False),
+    Column("creator_id", ForeignKey("users.id"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("seq", Integer, nullable=False, default=0),  # the head: the last number given out
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("position", Integer, nullable=False, default=0),  # keeps the order in which they were named
+    Index("participants_by_user", "user_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("sender_id", String(64), nullable=False),
+    Column("sender_type", String(20), nullable=False),
+    Column("sender_name", String(200), nullable=False),
+    Column("sender_avatar", String(500)),
+    Column("type", String(20), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("timestamp", DateTime(timezone=True), nullable=False),
+    Column("is_important", Boolean, nullable=False),
+    Column("reply_to_message_id", String(36)),
+    Column("client_message_id", String(100)),
+    Column("extra_metadata", JSON),
+    UniqueConstraint("conversation_id", "seq"),  # also the index that history reads by
+    UniqueConstraint("sender_id", "client_message_id"),
+)

@@ -1,0 +1,23 @@
+"""The store in a SQL database: messages and conversations together."""
+
+from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.store_sql_conversations import SqlConversationStore
+from reference_impl.adapters.store_sql_messages import SqlMessageStore
+from reference_impl.core.ports import Store
+
+
+class SqlStore(SqlMessageStore, SqlConversationStore, Store):
+    """Both stores over one ``SqlDatabase``. ``database_url`` is, for example, ``sqlite:///chat.db``."""
+
+    def __init__(self, database_url: str) -> None:
+        database = SqlDatabase(database_url)
+        SqlMessageStore.__init__(self, database)
+        SqlConversationStore.__init__(self, database)
+
+    async def start(self) -> None:
+        """Opens the database and creates what is missing."""
+        await self._database.start()
+
+    async def stop(self) -> None:
+        """Closes it."""
+        await self._database.stop()

@@ -1,0 +1,122 @@
+"""Users and conversations in a SQL database."""
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_schema import conversations, participants, users
+from reference_impl.core.ports import ConversationStore
+from reference_impl.model.conversations import Conversation, User
+
+
+class SqlConversationStore(ConversationStore):
+    """Each method is one transaction, or one read of one state."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    async def ensure_user(self, user: User) -> User:
+        """Creates or renames."""
+        rename = update(users).where(users.c.id == user.id).values(display_name=user.display_name)
+        async with self._database.write() as connection:
+            if (await connection.execute(rename)).rowcount == 0:
+                await connection.execute(insert(users).values(id=user.id, display_name=user.display_name))
+        return user
+
+    async def find_user(self, user_id: str) -> User | None:
+        """The user, or None."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().first()
+        return User(id=row["id"], display_name=row["display_name"]) if row is not None else None
+
+    async def create_conversation(self, conversation: Conversation) -> None:
+        """Stores the conversation and its participants."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                insert(conversations).values(
+                    id=conversation.id,
+                    title=conversation.title,
+                    creator_id=conversation.creator_id,
+                    created_at=conversation.created_at,
+                    seq=conversation.seq,
+                )
+            )
+            await connection.execute(
+                insert(participants),
+                [
+                    {"conversation_id": conversation.id, "user_id": user_id, "position": position}
+                    for position, user_id in enumerate(conversation.participant_ids)
+                ],
+            )
+
+    async def find_conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation, or None."""
+        found = await self._select(select(conversations).where(conversations.c.id == conversation_id))
+        return found[0] if found else None
+
+    async def conversations_of(self, user_id: str) -> list[Conversation]:
+        """Oldest first."""
+        query = select(conversations).join(participants).where(participants.c.user_id == user_id)
+        return await self._select(query.order_by(conversations.c.created_at, conversations.c.id))
+
+    async def is_participant(self, conversation_id: str, user_id: str) -> bool:
+        """False also for what does not exist."""
+        async with self._database.read() as connection:
+            return await _is_participant(connection, conversation_id, user_id)
+
+    async def add_participant(self, conversation_id: str, user_id: str) -> None:
+        """Adds, once."""
+        last = select(func.max(participants.c.position)).where(participants.c.conversation_id == conversation_id)
+        async with self._database.write() as connection:
+            if await _is_participant(connection, conversation_id, user_id):
+                return
+            position = ((await connection.execute(last)).scalar() or 0) + 1
+            await connection.execute(
+                insert(participants).values(conversation_id=conversation_id, user_id=user_id, position=position)
+            )
+
+    async def remove_participant(self, conversation_id: str, user_id: str) -> None:
+        """Removes, if there."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                delete(participants).where(
+                    participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
+                )
+            )
+
+    async def _select(self, query: Select[*tuple[object, ...]]) -> list[Conversation]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            names = await _participants_of(connection, [row["id"] for row in rows])
+        return [_conversation(row, names[row["id"]]) for row in rows]
+
+
+async def _is_participant(connection: AsyncConnection, conversation_id: str, user_id: str) -> bool:
+    query = select(participants.c.user_id).where(
+        participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
+    )
+    return (await connection.execute(query)).scalar() is not None
+
+
+async def _participants_of(connection: AsyncConnection, conversation_ids: Sequence[str]) -> dict[str, list[str]]:
+    """All participants of all these conversations in one query, in the order in which they joined."""
+    names: dict[str, list[str]] = {conversation_id: [] for conversation_id in conversation_ids}
+    query = select(participants.c.conversation_id, participants.c.user_id)
+    query = query.where(participants.c.conversation_id.in_(conversation_ids)).order_by(participants.c.position)
+    for conversation_id, user_id in await connection.execute(query):
+        names[conversation_id].append(user_id)
+    return names
+
+
+def _conversation(row: RowMapping, participant_ids: list[str]) -> Conversation:
+    return Conversation(
+        id=row["id"],
+        title=row["title"],
+        creator_id=row["creator_id"],
+        participant_ids=participant_ids,
+        created_at=row["created_at"].replace(tzinfo=UTC),  # SQLite keeps no zone; we only ever write UTC
+        seq=row["seq"],
+    )

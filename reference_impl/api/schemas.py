@@ -1,0 +1,87 @@
+"""The bodies of HTTP requests and answers. Unknown fields are refused: a typo must not pass for a default."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TokenRequest(_Request):
+    """Signs in as anybody, in demo mode."""
+
+    user_id: str
+    display_name: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class TokenResponse(BaseModel):
+    """An access token."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
+    expires_at: datetime
+
+
+class TicketResponse(BaseModel):
+    """A single-use ticket; ``expires_in`` is in seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class ConversationCreateRequest(_Request):
+    """A new conversation. The caller takes part without being named."""
+
+    title: str = Field(min_length=1, max_length=200)
+    participant_ids: list[str] = Field(default_factory=list, max_length=10_000)
+
+
+class ParticipantRequest(_Request):
+    """Somebody to add."""
+
+    user_id: str
+
+
+class ConversationResponse(BaseModel):
+    """A conversation; ``seq`` is the number of its last message."""
+
+    id: str
+    title: str
+    creator_id: str
+    participant_ids: list[str]
+    created_at: datetime
+    seq: int
+
+
+class MessageCreateRequest(_Request):
+    """A new message. Sender, time and number are the server's."""
+
+    type: str = "text"
+    content: str | dict[str, Any]
+    client_message_id: str | None = Field(default=None, min_length=1, max_length=100)
+    is_important: bool = False
+    reply_to_message_id: str | None = None
+    extra_metadata: dict[str, Any] | None = None
+
+
+class MessageResponse(BaseModel):
+    """A stored message."""
+
+    id: str
+    conversation_id: str
+    seq: int
+    sender_id: str
+    sender_type: str
+    sender_name: str
+    sender_avatar: str | None
+    type: str
+    content: dict[str, Any]
+    timestamp: datetime
+    is_read: bool
+    is_important: bool
+    reply_to_message_id: str | None
+    client_message_id: str | None
+    extra_metadata: dict[str, Any] | None

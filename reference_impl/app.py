@@ -1,0 +1,235 @@
+"""The composition root: makes every part once, and hands it to those who need it."""
+
+import inspect
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+
+from reference_impl import __version__
+from reference_impl.adapters.broker_memory import MemoryBroker
+from reference_impl.adapters.broker_redis import RedisBroker
+from reference_impl.adapters.presence_memory import MemoryPresenceStore
+from reference_impl.adapters.presence_redis import RedisPresenceStore
+from reference_impl.adapters.store_sql import SqlStore
+from reference_impl.adapters.tickets_memory import MemoryTicketStore
+from reference_impl.adapters.tickets_redis import RedisTicketStore
+from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api.deps import Services
+from reference_impl.api.errors import install_error_handlers
+from reference_impl.chat_system import ChatSystem
+from reference_impl.core.connection import Connection
+from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.conversation_feeds import ConversationFeeds
+from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.event_bus import EventBus
+from reference_impl.core.heartbeat_manager import HeartbeatManager, MakePing
+from reference_impl.core.message_router import MessageRouter
+from reference_impl.core.outbox_relay import OutboxRelay
+from reference_impl.core.presence_manager import PresenceManager
+from reference_impl.core.trace import FileHopRecorder, HopRecorder
+from reference_impl.model.envelope import EncodedFrame, encode_frame
+from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.services.authentication_service import AuthenticationService
+from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.conversation_service import ConversationService
+from reference_impl.services.message_service import MessageService
+from reference_impl.settings import Settings
+
+
+def utc_now() -> datetime:
+    """The clock of the whole instance."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
+    """One instance of the chat server as an ASGI app; the settings come from the environment if not given.
+
+    ``overrides`` replace parts by name. A class or function is called with the arguments that the original
+    would get, anything else is used as it is: ``create_app(settings, presence_manager=MyPresenceManager)``.
+    Raises ``TypeError`` for a name that is no part.
+    """
+    chat_system = compose(settings or Settings(), overrides)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await chat_system.start()
+        try:
+            yield
+        finally:
+            await chat_system.stop()
+
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app.state.chat = chat_system
+    app.state.services = chat_system.services
+    install_error_handlers(app)
+    routers = [auth.router, chat.router, operations.router, websocket.router]
+    if chat_system.services.settings.demo_login:
+        routers.append(auth.demo_router)
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+class _Parts:
+    """Makes parts, or what was given in their place."""
+
+    def __init__(self, overrides: dict[str, Any]) -> None:
+        self._overrides = overrides
+        self._known: list[str] = []
+
+    def make(self, name: str, original: Any, **arguments: Any) -> Any:
+        self._known.append(name)
+        part = self._overrides.get(name, original)
+        return part(**arguments) if inspect.isclass(part) or inspect.isroutine(part) else part
+
+    def require_all_known(self) -> None:
+        unknown = sorted(self._overrides.keys() - set(self._known) - {"clock"})
+        if unknown:
+            names = ", ".join(sorted([*self._known, "clock"]))
+            raise TypeError(f"no part is named {', '.join(unknown)}; the parts are {names}")
+
+
+def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
+    """All parts of one instance, put together. Read it from top to bottom: each part names what it needs."""
+    parts = _Parts(overrides)
+    make = parts.make
+    clock = overrides.get("clock", utc_now)
+    instance_id = settings.instance_id
+    recorder = make("recorder", _recorder, settings=settings)
+
+    outside = _redis_adapters(settings) if settings.redis_url else _memory_adapters()
+    store = make("store", SqlStore, database_url=settings.database_url)
+    broker = make("broker", outside["broker"])
+    presence_store = make("presence_store", outside["presence_store"])
+    tickets = make("tickets", outside["tickets"])
+
+    event_bus = make("event_bus", EventBus)
+    message_router = make(
+        "message_router",
+        MessageRouter,
+        broker=broker,
+        instance_id=instance_id,
+        recorder=recorder,
+        max_message_size=settings.max_message_size,
+        rate_limit_window=settings.rate_limit_window_s,
+        rate_limit_max_messages=settings.rate_limit_max_messages,
+    )
+    connection_manager = make(
+        "connection_manager",
+        ConnectionManager,
+        max_connections_per_user=settings.max_connections_per_user,
+        max_connections=settings.max_connections_per_instance,
+        instance_id=instance_id,
+        clock=clock,
+        recorder=recorder,
+        outbox_frames=settings.outbox_frames,
+        outbox_bytes=settings.outbox_bytes,
+    )
+    presence_manager = make(
+        "presence_manager", PresenceManager, store=presence_store, lease_s=settings.presence_lease_s
+    )
+    feeds = make(
+        "conversation_feeds",
+        ConversationFeeds,
+        router=message_router,
+        store=store,
+        connections=connection_manager,
+    )
+    connections = make(
+        "distributed_connection_manager",
+        DistributedConnectionManager,
+        connection_manager=connection_manager,
+        message_router=message_router,
+        presence_manager=presence_manager,
+        conversation_feeds=feeds,
+        event_bus=event_bus,
+        instance_id=instance_id,
+        clock=clock,
+    )
+    heartbeat = make(
+        "heartbeat_manager",
+        HeartbeatManager,
+        connection_manager=connection_manager,
+        policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
+        make_ping=_ping_maker(feeds, clock),
+    )
+    relay = make("outbox_relay", OutboxRelay, router=message_router)
+    broadcasting = make(
+        "broadcasting_service", BroadcastingService, event_bus=event_bus, relay=relay, recorder=recorder
+    )
+
+    services = Services(
+        settings=settings,
+        clock=clock,
+        recorder=recorder,
+        connections=connections,
+        authentication=make(
+            "authentication_service",
+            AuthenticationService,
+            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            clock=clock,
+            tickets=tickets,
+        ),
+        conversations=make(
+            "conversation_service",
+            ConversationService,
+            store=store,
+            message_router=message_router,
+            clock=clock,
+            create_named_users=settings.demo_login,
+        ),
+        messages=make(
+            "message_service",
+            MessageService,
+            store=store,
+            message_router=message_router,
+            event_bus=event_bus,
+            clock=clock,
+            recorder=recorder,
+            max_content_bytes=settings.max_message_size,
+        ),
+    )
+    parts.require_all_known()
+    return ChatSystem(
+        services=services,
+        store=store,
+        event_bus=event_bus,
+        relay=relay,
+        broadcasting=broadcasting,
+        connections=connections,
+        heartbeat=heartbeat,
+    )
+
+
+def _recorder(settings: Settings) -> HopRecorder:
+    if settings.trace_file is None:
+        return HopRecorder()
+    return FileHopRecorder(settings.trace_file, settings.instance_id)
+
+
+def _redis_adapters(settings: Settings) -> dict[str, Any]:
+    url, prefix = settings.redis_url or "", settings.redis_prefix
+    return {
+        "broker": RedisBroker(url, prefix=prefix),
+        "presence_store": RedisPresenceStore(url, prefix=prefix),
+        "tickets": RedisTicketStore(url, prefix=prefix),
+    }
+
+
+def _memory_adapters() -> dict[str, Any]:
+    return {"broker": MemoryBroker(), "presence_store": MemoryPresenceStore(), "tickets": MemoryTicketStore()}
+
+
+def _ping_maker(feeds: ConversationFeeds, clock: Callable[[], datetime]) -> MakePing:
+    def make_ping(connection: Connection) -> EncodedFrame:
+        now = clock()
+        conversation_id = next(iter(connection.conversation_ids), None)
+        seq = feeds.last_seq(conversation_id) if conversation_id is not None else None
+        data = {"timestamp": now.timestamp(), "seq": seq}
+        return encode_frame("ping", data, conversation_id=conversation_id, timestamp=now)
+
+    return make_ping

@@ -1,0 +1,71 @@
+"""All parts of one running instance, started and stopped in order."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from reference_impl.api.deps import Services
+from reference_impl.core.connection_manager import describe
+from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.event_bus import EventBus
+from reference_impl.core.heartbeat_manager import HeartbeatManager
+from reference_impl.core.outbox_relay import OutboxRelay
+from reference_impl.core.ports import Store
+from reference_impl.services.broadcasting_service import BroadcastingService
+
+logger = logging.getLogger(__name__)
+
+RECONNECT_SPREAD_S = 5
+"""Over how long the clients of a draining instance are asked to spread their reconnects."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatSystem:
+    """One instance. ``app.py`` makes it; the web framework's lifespan starts and stops it."""
+
+    services: Services
+    store: Store
+    event_bus: EventBus
+    relay: OutboxRelay
+    broadcasting: BroadcastingService
+    connections: DistributedConnectionManager
+    heartbeat: HeartbeatManager
+
+    async def start(self) -> None:
+        """Opens the store first and lets users in last."""
+        await self.store.start()
+        await self.relay.start()
+        await self.connections.initialize()
+        await self.heartbeat.start()
+
+    async def drain(self) -> None:
+        """Announces what is stored, writes out what is queued, and sends every client away with 1012."""
+        timeout = self.services.settings.drain_timeout_s
+        await self.relay.flush(timeout / 2)
+        await self.connections.drain(timeout / 2, f"restarting; reconnect within {RECONNECT_SPREAD_S} s")
+
+    async def stop(self) -> None:
+        """Undoes ``start``, backwards. Idempotent."""
+        await self.heartbeat.stop()
+        await self.connections.shutdown()
+        await self.event_bus.drain(self.services.settings.drain_timeout_s / 2)
+        await self.relay.stop()
+        await self.store.stop()
+        self.services.recorder.close()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state of the managers as plain values, for people to look at."""
+        manager = self.connections.connection_manager
+        return {
+            "instance_id": self.connections.instance_id,
+            "connections": [describe(connection) for connection in manager.index],
+            "connections_by_user": {user: sorted(ids) for user, ids in manager.connections_by_user.items()},
+            "connections_by_conversation": {
+                name: sorted(members) for name, members in manager.index.by_conversation.items()
+            },
+            "conversations": self.connections.conversation_feeds.last_seqs,
+            "leases": self.connections.presence_manager.held_leases,
+            "broker_live": self.connections.message_router.is_live,
+            "lost_wakeups": self.relay.lost_wakeups,
+            "handler_failures": self.event_bus.failures,
+        }

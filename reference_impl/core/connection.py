@@ -1,0 +1,125 @@
+"""One WebSocket connection: one device of one user, on one conversation."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from reference_impl.core.outbox import Outbox
+from reference_impl.core.ports import Transport
+from reference_impl.core.trace import HopRecorder
+from reference_impl.model.close_codes import CloseCode
+from reference_impl.model.envelope import EncodedFrame
+
+logger = logging.getLogger(__name__)
+
+CLOSE_DEADLINE_S = 5.0
+"""How long a close frame may wait for a peer that does not read."""
+
+
+class Connection:
+    """A socket with its record, its outbox and its one writer.
+
+    Everybody may call ``send``; only the writer task touches the socket. So frames keep their order,
+    no two writes interleave, and nobody waits for somebody else's slow network.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        outbox: Outbox,
+        recorder: HopRecorder,
+        *,
+        connection_id: str,
+        user_id: str,
+        instance_id: str,
+        connected_at: datetime,
+        metadata: dict[str, Any],
+    ) -> None:
+        self.connection_id = connection_id
+        self.user_id = user_id
+        self.instance_id = instance_id
+        self.connected_at = connected_at
+        self.metadata = metadata
+        self.conversation_ids: set[str] = set()
+        self.device_type: str = metadata.get("device_type") or "unknown"
+        self.device_id: str | None = metadata.get("device_id")
+        self.outbox = outbox
+        self.last_heard = self.last_pinged = time.monotonic()
+        self._transport = transport
+        self._recorder = recorder
+        self._writer: asyncio.Task[None] | None = None
+        self._close_with: tuple[int, str] | None = None
+
+    async def open(self) -> None:
+        """Accepts the socket and starts the writer. Raises what the transport raises."""
+        await self._transport.accept()
+        self._writer = asyncio.create_task(self._write(), name=f"writer {self.connection_id}")
+
+    def send(self, frame: EncodedFrame) -> bool:
+        """Queues a frame. False when it was not taken: the outbox was full (it closes now) or it is closing."""
+        if self._close_with is not None:
+            return False
+        if not self.outbox.put(frame):
+            logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
+            return False
+        if self._recorder.on and frame.message_id:
+            self._hop("enqueued", frame)
+        return True
+
+    def close(self, code: int, reason: str, *, discard: bool = False) -> None:
+        """Asks the writer to close the socket after what is queued, or at once if ``discard``.
+
+        The first close counts; later ones change nothing.
+        """
+        if self._close_with is None:
+            self._close_with = (code, reason)
+            self.outbox.close(discard=discard)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a close was asked for, or the peer was found dead."""
+        return self._close_with is not None
+
+    def heard(self) -> None:
+        """Notes a sign of life."""
+        self.last_heard = time.monotonic()
+
+    async def finish(self) -> None:
+        """Ends the writer. Call it once the peer is gone or was told to go. Idempotent."""
+        self.close(CloseCode.INTERNAL_ERROR, "connection ended", discard=True)
+        if self._writer is not None:
+            self._writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._writer
+
+    async def written(self) -> None:
+        """Returns when the writer has ended: everything queued is on the network, or the peer is dead."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        try:
+            while (frame := await self.outbox.get()) is not None:
+                await self._transport.send_text(frame.text)
+                if self._recorder.on and frame.message_id:
+                    self._hop("written", frame)
+            code, reason = self._close_with or (CloseCode.INTERNAL_ERROR, "")
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await self._transport.close(code, reason)
+        except TimeoutError:
+            logger.info("connection %s did not read its close frame", self.connection_id)
+        except (OSError, RuntimeError) as error:  # what a transport raises when the peer is gone
+            logger.debug("connection %s is dead: %s", self.connection_id, error)
+            self.close(CloseCode.INTERNAL_ERROR, "peer gone", discard=True)
+
+    def _hop(self, hop: str, frame: EncodedFrame) -> None:
+        self._recorder.hop(
+            hop,
+            message_id=frame.message_id,
+            user_id=self.user_id,
+            connection_id=self.connection_id,
+        )

@@ -1,0 +1,146 @@
+"""Between this instance and all instances: checks what comes in, publishes, subscribes, and sorts what arrives."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from reference_impl.core.ports import Broker
+from reference_impl.core.trace import HopRecorder
+from reference_impl.model.bus_messages import (
+    AccessRevoked,
+    AnyBusMessage,
+    ConversationMessage,
+    DirectFrame,
+    decode_bus_message,
+    encode_bus_message,
+)
+from reference_impl.model.errors import TooLarge
+from reference_impl.model.messages import MessageInfo
+from reference_impl.model.rate_limiter import SlidingWindowLimiter
+
+logger = logging.getLogger(__name__)
+
+BROADCAST_CHANNEL = "ws:broadcast"
+"""Every instance listens: frames for one user, wherever they are."""
+
+CONVERSATION_CHANNEL = "ws:conversation:"
+"""Prefix of a conversation's channel. Only instances with members there listen to it."""
+
+BusHandler = Callable[[AnyBusMessage], None]
+
+
+class MessageRouter:
+    """Routes messages; owns no connection and no user.
+
+    One message is one publish on its conversation's channel, however many members it has. The publishing
+    instance gets it back like every other one: there is no second path for local members.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        instance_id: str,
+        recorder: HopRecorder,
+        max_message_size: int = 64 * 1024,
+        rate_limit_window: float = 60,
+        rate_limit_max_messages: int = 100,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.instance_id = instance_id
+        self.max_message_size = max_message_size
+        self.limiter = SlidingWindowLimiter(rate_limit_max_messages, rate_limit_window)
+        self.unreadable = 0
+        """Bus messages that could not be decoded, since the start."""
+        self._broker = broker
+        self._recorder = recorder
+        self._now = now
+        self._handler: BusHandler | None = None
+
+    async def start(self, handler: BusHandler, on_gap: Callable[[], None]) -> None:
+        """Begins to listen. ``handler`` takes each bus message and must not block."""
+        self._handler = handler
+        await self._broker.start(self._on_payload, on_gap)
+        await self._broker.subscribe(BROADCAST_CHANNEL)
+
+    async def stop(self) -> None:
+        """Ends listening."""
+        await self._broker.stop()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether messages from other instances arrive now."""
+        return self._broker.is_live
+
+    def check_size(self, size: int) -> None:
+        """Raises ``TooLarge`` for a frame of more bytes than one may have."""
+        if size > self.max_message_size:
+            raise TooLarge(f"the frame has {size} bytes; at most {self.max_message_size} are allowed")
+
+    def admit(self, user_id: str) -> None:
+        """Counts one message of a user. Raises ``RateLimited``. Counts what comes to this instance."""
+        self.limiter.admit(user_id, self._now())
+
+    async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+        """Publishes a stored message to every instance that has members in its conversation.
+
+        ``frame`` is what their sockets get. Raises ``Unavailable``.
+        """
+        channel = CONVERSATION_CHANNEL + message.conversation_id
+        envelope = ConversationMessage(
+            instance_id=self.instance_id,
+            conversation_id=message.conversation_id,
+            message_id=message.id,
+            seq=message.seq,
+            frame=frame,
+            origin_connection_id=origin_connection_id,
+        )
+        receivers = await self._broker.publish(channel, encode_bus_message(envelope))
+        if self._recorder.on:
+            self._recorder.hop(
+                "published",
+                message_id=message.id,
+                conversation_id=message.conversation_id,
+                channel=channel,
+                receivers=receivers,
+            )
+
+    async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
+        """Publishes a frame for one user's devices, on whichever instances they are."""
+        message = DirectFrame(
+            instance_id=self.instance_id, target_user_id=user_id, frame=frame, device_type=device_type
+        )
+        await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
+
+    async def publish_revocation(self, conversation_id: str, user_id: str) -> None:
+        """Tells every instance that a user is no longer in a conversation."""
+        message = AccessRevoked(instance_id=self.instance_id, conversation_id=conversation_id, user_id=user_id)
+        await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
+
+    async def subscribe(self, conversation_id: str) -> bool:
+        """Listens to a conversation. True when the subscription is live."""
+        return await self._broker.subscribe(CONVERSATION_CHANNEL + conversation_id)
+
+    async def unsubscribe(self, conversation_id: str) -> None:
+        """Listens no more."""
+        await self._broker.unsubscribe(CONVERSATION_CHANNEL + conversation_id)
+
+    def _on_payload(self, channel: str, payload: bytes) -> None:
+        try:
+            message = decode_bus_message(payload)
+        except msgspec.MsgspecError as error:
+            self.unreadable += 1
+            logger.warning("unreadable message on channel %s: %s", channel, error)
+            return
+        if self._recorder.on and isinstance(message, ConversationMessage):
+            self._recorder.hop(
+                "bus_received",
+                message_id=message.message_id,
+                conversation_id=message.conversation_id,
+                channel=channel,
+                source=message.instance_id,
+            )
+        if self._handler is not None:
+            self._handler(message)

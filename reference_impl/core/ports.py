@@ -1,0 +1,155 @@
+"""What the core needs from the outside, as protocols. The guarantees stand here; the adapters keep them.
+
+Each port has an in-memory twin and a real adapter in ``reference_impl/adapters``; one contract suite
+(``tests/contract``) runs over both.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.messages import MessageDraft, MessageInfo
+
+Clock = Callable[[], datetime]
+"""The current time, aware, UTC."""
+
+MessageHandler = Callable[[str, bytes], None]
+"""Takes a channel and a payload. Must not block: it runs in the broker's reader."""
+
+
+class Transport(Protocol):
+    """One accepted or acceptable WebSocket, seen from the core."""
+
+    async def accept(self) -> None:
+        """Completes the handshake. A second call does nothing."""
+
+    async def send_text(self, text: str) -> None:
+        """Hands one frame to the network; waits while the peer is not reading. Raises when the peer is gone."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Sends a close frame. Does nothing when the peer is gone."""
+
+
+class Broker(Protocol):
+    """Carries payloads between instances, over named channels.
+
+    - At most once: a payload may be lost, without an error. It wakes; the store tells the truth.
+    - A payload reaches every subscribed instance, **the publisher's own included**.
+    - Payloads of one publisher on one channel arrive in the order of publishing.
+    - After ``subscribe`` has returned True, nothing published from then on is missed while the link holds.
+    - After a broken link is back, ``on_gap`` is called, once: anything may have been missed.
+    """
+
+    async def start(self, on_message: MessageHandler, on_gap: Callable[[], None]) -> None:
+        """Begins to listen. Returns at once, also when the other side is away."""
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        """Publishes; returns how many instances took it. Raises ``Unavailable``."""
+
+    async def subscribe(self, channel: str) -> bool:
+        """True when the subscription is live; False when it will be once the link is back."""
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Ends a subscription. Unknown channels are no error."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the listener has a working link now."""
+
+    async def stop(self) -> None:
+        """Ends the listener and every connection. Idempotent."""
+
+
+class PresenceStore(Protocol):
+    """Leases that say which connections of a user are alive, shared by all instances.
+
+    A lease ends by ``release`` or by itself, ``lease_s`` seconds after it was last renewed: a crashed
+    instance leaves no ghost. Times are the callers' clocks, which agree to within a second or so.
+    All methods raise ``Unavailable`` when the other side is away.
+    """
+
+    async def renew(self, leases: list[tuple[str, str]], lease_s: float) -> list[bool]:
+        """Takes or renews ``(user_id, connection_id)`` leases in one round trip.
+
+        Returns for each whether that user had *another* live lease before.
+        """
+
+    async def release(self, user_id: str, connection_id: str) -> bool:
+        """Ends one lease. Returns whether the user still has another."""
+
+    async def online(self, user_ids: list[str]) -> set[str]:
+        """Those of ``user_ids`` that have a live lease now."""
+
+
+class TicketStore(Protocol):
+    """Single-use tickets, valid on every instance. Raises ``Unavailable`` when the other side is away."""
+
+    async def put(self, ticket: str, identity: bytes, ttl_s: float) -> None:
+        """Keeps a ticket for ``ttl_s`` seconds."""
+
+    async def take(self, ticket: str) -> bytes | None:
+        """The identity behind a ticket, once; None the second time, and after its time."""
+
+
+class MessageStore(Protocol):
+    """The truth about messages."""
+
+    async def append(self, draft: MessageDraft) -> tuple[MessageInfo, bool]:
+        """Stores a message under the conversation's next ``seq``, in one transaction.
+
+        When it returns, the message is durable. Returns the stored message and whether it is new: a draft
+        whose ``(sender_id, client_message_id)`` is known gives back the message stored the first time.
+        Raises ``Forbidden`` when the sender is not a participant, ``Unavailable`` when nothing was stored.
+        """
+
+    async def history(
+        self,
+        conversation_id: str,
+        *,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        limit: int = 50,
+    ) -> list[MessageInfo]:
+        """Up to ``limit`` messages, ascending: the first after ``after_seq``, else the last before ``before_seq``."""
+
+    async def head(self, conversation_id: str) -> int:
+        """The ``seq`` of the last message; 0 when there is none."""
+
+
+class ConversationStore(Protocol):
+    """The truth about who is in which conversation."""
+
+    async def ensure_user(self, user: User) -> User:
+        """Creates the user, or updates the display name."""
+
+    async def find_user(self, user_id: str) -> User | None:
+        """The user, or None."""
+
+    async def create_conversation(self, conversation: Conversation) -> None:
+        """Stores a new conversation with its participants, in one transaction."""
+
+    async def find_conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation with its participants, or None."""
+
+    async def conversations_of(self, user_id: str) -> list[Conversation]:
+        """All the user takes part in, oldest first."""
+
+    async def is_participant(self, conversation_id: str, user_id: str) -> bool:
+        """False also for what does not exist."""
+
+    async def add_participant(self, conversation_id: str, user_id: str) -> None:
+        """Adds a participant. A second time is no error."""
+
+    async def remove_participant(self, conversation_id: str, user_id: str) -> None:
+        """Removes a participant. Who is not one is no error."""
+
+
+class Store(MessageStore, ConversationStore, Protocol):
+    """Both, over one database."""
+
+    async def start(self) -> None:
+        """Opens the database and creates what is missing. Safe when several instances start at once."""
+
+    async def stop(self) -> None:
+        """Closes it. Idempotent."""

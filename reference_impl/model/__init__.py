@@ -1,0 +1,1 @@
+"""Values and pure decisions: no asyncio, no input or output, time passed in."""

@@ -1,0 +1,38 @@
+"""Who talks to whom: a conversation and a user, as stored."""
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from reference_impl.model.errors import Invalid
+
+_USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person or a program that can sign in."""
+
+    id: str
+    display_name: str
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation and its participants. ``seq`` is its head: the number of its last message."""
+
+    id: str
+    title: str
+    creator_id: str
+    participant_ids: list[str]
+    created_at: datetime
+    seq: int = 0
+
+
+def validated_user_id(user_id: str) -> str:
+    """``user_id`` if it is one; ``Invalid`` otherwise.
+
+    Ids go into Redis keys, log lines and pages: a small alphabet keeps all of them safe.
+    """
+    if not _USER_ID.fullmatch(user_id):
+        raise Invalid("a user id has 1 to 64 characters: letters, digits and . _ @ -, the first a letter or digit")
+    return user_id

@@ -1,0 +1,54 @@
+"""What the server sends: the envelope ``{action, data, conversation_id, timestamp}``, and its encoding.
+
+A frame is encoded once, whoever receives it: the same text goes to every socket.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from reference_impl.model.messages import MessageInfo
+
+
+class EncodedFrame(msgspec.Struct, frozen=True):
+    """A frame ready for a socket. ``size`` is in bytes (the text is not: characters differ from bytes)."""
+
+    text: str
+    size: int
+    message_id: str | None = None
+    """The message inside, for the hop recorder."""
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    action: str
+    data: Any
+    conversation_id: str | None
+    timestamp: datetime
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_frame(
+    action: str,
+    data: Any,
+    *,
+    conversation_id: str | None,
+    timestamp: datetime,
+    message_id: str | None = None,
+) -> EncodedFrame:
+    """``data`` in its envelope, as UTF-8 JSON."""
+    raw = _encode(_Envelope(action, data, conversation_id, timestamp))
+    return EncodedFrame(raw.decode(), len(raw), message_id)
+
+
+def encode_new_message(message: MessageInfo) -> EncodedFrame:
+    """The ``new_message`` frame of a stored message: the same bytes on every instance."""
+    return encode_frame(
+        "new_message",
+        message,
+        conversation_id=message.conversation_id,
+        timestamp=message.timestamp,
+        message_id=message.id,
+    )

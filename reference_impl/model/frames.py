@@ -1,0 +1,75 @@
+"""What a client may send over a WebSocket: one class per ``type``, decoded and checked in one step.
+
+``parse_client_frame`` is the only way in. What it returns has the right fields of the right types;
+what it refuses, it refuses with an error that a client can act on.
+"""
+
+import json
+from typing import Any
+
+import msgspec
+
+from reference_impl.model.errors import BadJson, Invalid, UnknownType
+
+
+class TextFrame(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """A message to the conversation. Sender and time are not in it: the server knows both."""
+
+    content: str | dict[str, Any]
+    client_message_id: str | None = None
+    is_important: bool = False
+    reply_to_message_id: str | None = None
+
+
+class AuthFrame(msgspec.Struct, frozen=True, tag_field="type", tag="auth"):
+    """Signs in, as the first frame; later, replaces the token with a newer one of the same user."""
+
+    token: str
+
+
+class PongFrame(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
+    """The answer to a ``ping``. Any frame shows that the client lives; this one has no other use."""
+
+    timestamp: float | str | None = None
+
+
+ClientFrame = TextFrame | AuthFrame | PongFrame
+
+_FRAME_TYPES = {"text": TextFrame, "auth": AuthFrame, "pong": PongFrame}
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
+
+
+def parse_client_frame(raw: str) -> ClientFrame:
+    """The frame in ``raw``. Raises ``BadJson``, ``UnknownType`` or ``Invalid``."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _explained(raw, error) from error
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise BadJson("the frame is not valid JSON") from error
+
+
+def _explained(raw: str, error: Exception) -> BadJson | UnknownType | Invalid:
+    """Which of the three errors a decodable but unacceptable frame is. Off the good path, so it may be slow."""
+    try:
+        frame = json.loads(raw)
+    except (ValueError, RecursionError):
+        return BadJson("the frame is not valid JSON")
+    if not isinstance(frame, dict):
+        return BadJson("the frame must be a JSON object")
+    frame_type = frame.get("type")
+    if not isinstance(frame_type, str):
+        return Invalid('the frame needs a "type", a string')
+    if frame_type not in _FRAME_TYPES:
+        return UnknownType(f"unknown type; known: {', '.join(sorted(_FRAME_TYPES))}")
+    return Invalid(str(error))
+
+
+def client_message_id_of(raw: str) -> str | None:
+    """The ``client_message_id`` of a frame that was refused, if it can be found, so the answer can name it."""
+    try:
+        frame = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    found = frame.get("client_message_id") if isinstance(frame, dict) else None
+    return found if isinstance(found, str) else None

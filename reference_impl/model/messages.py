@@ -1,0 +1,98 @@
+"""A chat message: its fields, the four kinds of content, and what makes content valid."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from reference_impl.model.errors import Invalid, TooLarge
+
+MESSAGE_TYPES = ("text", "media", "system", "structured")
+
+Content = dict[str, Any]
+
+
+class MessageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored message, as clients see it: flat, so that a client needs no second lookup.
+
+    ``seq`` counts from 1 within the conversation, without gaps; it is the one order everybody sees.
+    ``timestamp`` is the store's time of writing, aware, UTC.
+    """
+
+    id: str
+    conversation_id: str
+    seq: int
+    sender_id: str
+    sender_type: str
+    sender_name: str
+    sender_avatar: str | None = None
+    type: str
+    content: Content
+    timestamp: datetime
+    is_read: bool = False
+    is_important: bool = False
+    reply_to_message_id: str | None = None
+    client_message_id: str | None = None
+    extra_metadata: dict[str, Any] | None = None
+
+
+class MessageDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is valid but not stored yet: everything except ``seq``.
+
+    ``client_message_id`` is the sender's own name for it. Two drafts with the same sender and the same
+    ``client_message_id`` are the same message, sent twice.
+    """
+
+    id: str
+    conversation_id: str
+    sender_id: str
+    sender_type: str
+    sender_name: str
+    sender_avatar: str | None = None
+    type: str
+    content: Content
+    timestamp: datetime
+    is_important: bool = False
+    reply_to_message_id: str | None = None
+    client_message_id: str | None = None
+    extra_metadata: dict[str, Any] | None = None
+
+    def numbered(self, seq: int) -> MessageInfo:
+        """The stored message this draft becomes when the store gives it ``seq``."""
+        return MessageInfo(seq=seq, **msgspec.structs.asdict(self))
+
+
+def validated_content(message_type: str, content: object, *, max_bytes: int) -> Content:
+    """``content`` in its one stored form, an object; a plain string is a text's ``{"text"}``.
+
+    Raises ``Invalid`` when it does not fit ``message_type``, ``TooLarge`` when its JSON is over ``max_bytes``.
+    """
+    if message_type not in MESSAGE_TYPES:
+        raise Invalid(f"type must be one of {', '.join(MESSAGE_TYPES)}")
+    if isinstance(content, str) and message_type in {"text", "system"}:
+        content = {"text": content}
+    if not isinstance(content, dict):
+        raise Invalid(f"content of a {message_type} message must be an object")
+    if message_type in {"text", "system"}:
+        _require_strings(content, "text")
+    elif message_type == "media":
+        _require_strings(content, "url", "mime_type")
+    _require_size(content, max_bytes)
+    return content
+
+
+def _require_strings(content: Content, *names: str) -> None:
+    for name in names:
+        value = content.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise Invalid(f"content.{name} must be a string that is not empty")
+
+
+def _require_size(content: Content, max_bytes: int) -> None:
+    """In bytes of JSON, not in characters: that is what the network and the store carry."""
+    try:
+        size = len(msgspec.json.encode(content))
+    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError) as error:
+        raise Invalid("content can not be written as JSON") from error
+    if size > max_bytes:
+        raise TooLarge(f"content has {size} bytes; at most {max_bytes} are allowed")

@@ -1,0 +1,54 @@
+"""The server process: uvicorn, with a drain before it stops."""
+
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from reference_impl.chat_system import ChatSystem
+from reference_impl.logs import log_config
+from reference_impl.settings import Settings
+
+
+class ChatServer(uvicorn.Server):
+    """Serves one instance; SIGTERM and Ctrl-C stop it in order and with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, chat: ChatSystem) -> None:
+        super().__init__(config)
+        self._chat = chat
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        """First signal: stop in order. A second Ctrl-C: at once.
+
+        uvicorn would raise the signal again at the end and so report its own orderly stop as a death.
+        """
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting, drains, then stops everything else."""
+        for listener in self.servers:
+            listener.close()
+        if not self.force_exit:
+            await self._chat.drain()
+        await super().shutdown(sockets)
+
+
+def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> ChatServer:
+    """A server for ``app`` that is ready to ``serve()``. Port 0 takes a free one."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ws="websockets-sansio",  # the one implementation with write flow control
+        ws_max_size=settings.max_message_size,
+        ws_per_message_deflate=False,  # costs memory per connection, and leaks by length what it compresses (CRIME)
+        ws_ping_interval=None,  # our heartbeat carries the head of the conversation, too
+        log_config=log_config(settings.log_format),
+        timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
+        server_header=False,
+    )
+    return ChatServer(config, app.state.chat)

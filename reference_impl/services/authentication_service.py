@@ -1,0 +1,93 @@
+"""Who somebody is: tokens and tickets, issued and checked."""
+
+import secrets
+from datetime import datetime, timedelta
+
+import jwt
+import msgspec
+
+from reference_impl.core.ports import Clock, TicketStore
+from reference_impl.model.conversations import validated_user_id
+from reference_impl.model.errors import AuthenticationFailed, Invalid
+
+ALGORITHM = "HS256"
+"""Fixed here: a token's own header never chooses how it is checked."""
+
+AUDIENCE = ISSUER = "breakwire"
+TICKET_TTL_S = 30
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A signed-in user. ``expires_at`` is aware UTC."""
+
+    user_id: str
+    display_name: str
+    expires_at: datetime
+
+
+class AuthenticationService:
+    """Issues and verifies access tokens (JWT) and single-use tickets.
+
+    A ticket stands for an identity once, for a few seconds: it may be in a URL, where a token must not be.
+    """
+
+    def __init__(self, *, secret_key: str, clock: Clock, tickets: TicketStore | None = None) -> None:
+        self._secret_key = secret_key
+        self._clock = clock
+        self._tickets = tickets
+
+    def issue_token(self, user_id: str, display_name: str | None = None, ttl_s: float = 3600) -> tuple[str, Identity]:
+        """A token for ``user_id`` that is valid for ``ttl_s`` seconds, and who it stands for. Raises ``Invalid``."""
+        now = self._clock()
+        name = display_name or user_id
+        identity = Identity(validated_user_id(user_id), name, now + timedelta(seconds=ttl_s))
+        claims = {
+            "sub": identity.user_id,
+            "name": identity.display_name,
+            "iat": now,
+            "exp": identity.expires_at,
+            "aud": AUDIENCE,
+            "iss": ISSUER,
+        }
+        return jwt.encode(claims, self._secret_key, ALGORITHM), identity
+
+    def verify_token(self, token: str) -> Identity:
+        """Who ``token`` stands for. Raises ``AuthenticationFailed``, whatever is wrong with it."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret_key,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"require": ["sub", "exp", "aud", "iss"], "verify_exp": False, "verify_iat": False},
+            )
+            expires_at = datetime.fromtimestamp(claims["exp"], self._clock().tzinfo)
+            user_id = validated_user_id(claims["sub"])
+        except (jwt.InvalidTokenError, Invalid, TypeError, ValueError, OverflowError) as error:
+            raise AuthenticationFailed("the token is not valid") from error
+        if expires_at <= self._clock():
+            raise AuthenticationFailed("the token has expired")
+        return Identity(user_id, str(claims.get("name") or user_id), expires_at)
+
+    async def issue_ticket(self, identity: Identity) -> tuple[str, int]:
+        """A ticket and the seconds it is valid for. Raises ``Unavailable``."""
+        ticket = secrets.token_urlsafe(32)
+        await self._ticket_store.put(ticket, msgspec.json.encode(identity), TICKET_TTL_S)
+        return ticket, TICKET_TTL_S
+
+    async def redeem_ticket(self, ticket: str) -> Identity:
+        """Who ``ticket`` stands for; it is used up by this. Raises ``AuthenticationFailed`` or ``Unavailable``."""
+        kept = await self._ticket_store.take(ticket)
+        if kept is None:
+            raise AuthenticationFailed("the ticket is not valid, was used, or is over 30 s old")
+        identity = msgspec.json.decode(kept, type=Identity)
+        if identity.expires_at <= self._clock():
+            raise AuthenticationFailed("the token behind the ticket has expired")
+        return identity
+
+    @property
+    def _ticket_store(self) -> TicketStore:
+        if self._tickets is None:
+            raise RuntimeError("this AuthenticationService was made without a ticket store")
+        return self._tickets

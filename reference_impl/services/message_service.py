@@ -1,0 +1,96 @@
+"""What happens when somebody says something."""
+
+from typing import Any
+
+from uuid_utils import uuid7
+
+from reference_impl.core.event_bus import EventBus
+from reference_impl.core.message_router import MessageRouter
+from reference_impl.core.ports import Clock, MessageStore
+from reference_impl.core.trace import HopRecorder
+from reference_impl.model.events import create_message_event
+from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
+from reference_impl.services.authentication_service import Identity
+
+
+class MessageService:
+    """Checks a message, stores it, and announces it. The only way in, for HTTP and WebSocket alike.
+
+    It knows nobody who is interested: broadcasting and everything else listen to the event.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MessageStore,
+        message_router: MessageRouter,
+        event_bus: EventBus,
+        clock: Clock,
+        recorder: HopRecorder,
+        max_content_bytes: int = 64 * 1024,
+    ) -> None:
+        self._store = store
+        self._router = message_router
+        self._event_bus = event_bus
+        self._clock = clock
+        self._recorder = recorder
+        self._max_content_bytes = max_content_bytes
+
+    async def create_message(
+        self,
+        conversation_id: str,
+        sender: Identity,
+        content: object,
+        message_type: str = "text",
+        *,
+        client_message_id: str | None = None,
+        is_important: bool = False,
+        reply_to_message_id: str | None = None,
+        extra_metadata: dict[str, Any] | None = None,
+        origin_connection_id: str | None = None,
+    ) -> MessageInfo:
+        """Stores a message of ``sender`` and returns it with its ``seq``. On return it is durable.
+
+        The same ``client_message_id`` a second time gives back the first message and announces nothing.
+        Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
+        ``Unavailable``; then nothing is stored.
+        """
+        self._router.admit(sender.user_id)
+        draft = MessageDraft(
+            id=str(uuid7()),
+            conversation_id=conversation_id,
+            sender_id=sender.user_id,
+            sender_type="user",
+            sender_name=sender.display_name,
+            type=message_type,
+            content=validated_content(message_type, content, max_bytes=self._max_content_bytes),
+            timestamp=self._clock(),
+            is_important=is_important,
+            reply_to_message_id=reply_to_message_id,
+            client_message_id=client_message_id,
+            extra_metadata=extra_metadata,
+        )
+        message, is_new = await self._store.append(draft)
+        self._hop("stored", message, seq=message.seq, is_new=is_new)
+        if is_new:
+            event = create_message_event(message, origin_connection_id=origin_connection_id)
+            self._hop("event_published", message, type=event.type)
+            self._event_bus.publish(event)
+        return message
+
+    async def history(
+        self, conversation_id: str, *, after_seq: int | None, before_seq: int | None, limit: int
+    ) -> list[MessageInfo]:
+        """A page of messages, ascending by ``seq``."""
+        return await self._store.history(conversation_id, after_seq=after_seq, before_seq=before_seq, limit=limit)
+
+    def _hop(self, hop: str, message: MessageInfo, **detail: Any) -> None:
+        if self._recorder.on:
+            self._recorder.hop(
+                hop,
+                message_id=message.id,
+                client_message_id=message.client_message_id,
+                conversation_id=message.conversation_id,
+                user_id=message.sender_id,
+                **detail,
+            )

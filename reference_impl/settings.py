@@ -1,0 +1,71 @@
+"""Every setting of the server, in one place.
+
+Each is an environment variable ``CHAT_<NAME>``, or a line in a ``.env`` file. A value that does not fit
+stops the start and names itself.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from uuid_utils import uuid7
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What an instance is started with. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAT_", env_file=".env", extra="ignore", frozen=True)
+
+    secret_key: str = Field(default="", min_length=0)
+    """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""
+    redis_url: str | None = None
+    """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory."""
+    redis_prefix: str = ""
+    """Put before every key and channel, so that several systems can share one Redis."""
+    database_url: str = "sqlite:///chat.db"
+    instance_id: str = Field(default_factory=lambda: f"i-{uuid7().hex[-8:]}")
+
+    demo_login: bool = False
+    """Anybody gets a token for any name. For the lab and for a laptop."""
+    allow_query_token: bool | None = None
+    """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
+
+    max_connections_per_user: Positive = 5
+    max_connections_per_instance: Positive = 1000
+    max_message_size: Positive = 64 * 1024
+    rate_limit_window_s: Seconds = 60
+    rate_limit_max_messages: Positive = 100
+    heartbeat_interval_s: Seconds = 30
+    heartbeat_timeout_s: Seconds = 90
+    presence_lease_s: Seconds = 30
+    outbox_frames: Positive = 256
+    outbox_bytes: Positive = 1024 * 1024
+    drain_timeout_s: Seconds = 10
+    log_format: Literal["text", "json"] = "text"
+    trace_file: Path | None = None
+    """Where the hop recorder writes. None: it is off."""
+
+    @model_validator(mode="after")
+    def _has_a_secret(self) -> Self:
+        if len(self.secret_key) < 32 and not (self.demo_login and not self.secret_key):
+            raise ValueError("CHAT_SECRET_KEY needs 32 characters or more; CHAT_DEMO_LOGIN=1 makes one up")
+        return self
+
+    @property
+    def query_token_allowed(self) -> bool:
+        """Whether ``?token=`` counts: as set, else as demo mode says."""
+        return self.demo_login if self.allow_query_token is None else self.allow_query_token
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with the settings, one line each, by the name the user wrote."""
+    lines = []
+    for problem in error.errors():
+        name = "CHAT_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else ""
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {message}, got {problem['input']!r}" if name else message)
+    return "\n".join(lines)
