@@ -97,15 +97,11 @@ class MessageRouter:
             frame=frame,
             origin_connection_id=origin_connection_id,
         )
-        receivers = await self._broker.publish(channel, encode_bus_message(envelope))
         if self._recorder.on:
             self._recorder.hop(
-                "published",
-                message_id=message.id,
-                conversation_id=message.conversation_id,
-                channel=channel,
-                receivers=receivers,
+                "published", message_id=message.id, conversation_id=message.conversation_id, channel=channel
             )
+        await self._broker.publish(channel, encode_bus_message(envelope))
 
     async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
         """Publishes a frame for one user's devices, on whichever instances they are."""

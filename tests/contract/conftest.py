@@ -1,0 +1,86 @@
+"""Each port's twins, behind one fixture: every test of the suite runs over both."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from uuid_utils import uuid7
+
+from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
+from reference_impl.adapters.broker_redis import RedisBroker
+from reference_impl.adapters.presence_memory import MemoryPresenceStore
+from reference_impl.adapters.presence_redis import RedisPresenceStore
+from reference_impl.adapters.store_memory import MemoryStore
+from reference_impl.adapters.store_sql import SqlStore
+from reference_impl.adapters.tickets_memory import MemoryTicketStore
+from reference_impl.adapters.tickets_redis import RedisTicketStore
+from reference_impl.core.ports import Broker, PresenceStore, Store, TicketStore
+
+
+class HandClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hand_clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix of the test's own: tests that share a server do not see each other."""
+    return f"test-{uuid7().hex[-8:]}:"
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def make_broker(
+    request: pytest.FixtureRequest, redis_url: str, prefix: str
+) -> AsyncIterator[Callable[[], Broker]]:
+    """Makes brokers that share one bus: one call is one instance."""
+    bus = MemoryBus()
+    made: list[Broker] = []
+
+    def make() -> Broker:
+        broker = MemoryBroker(bus) if request.param == "memory" else RedisBroker(redis_url, prefix=prefix)
+        made.append(broker)
+        return broker
+
+    yield make
+    for broker in made:
+        await broker.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def presence_store(
+    request: pytest.FixtureRequest, redis_url: str, prefix: str, hand_clock: HandClock
+) -> AsyncIterator[PresenceStore]:
+    if request.param == "memory":
+        yield MemoryPresenceStore(hand_clock)
+        return
+    store = RedisPresenceStore(redis_url, prefix=prefix, now=hand_clock)
+    yield store
+    await store.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def tickets(request: pytest.FixtureRequest, redis_url: str, prefix: str) -> AsyncIterator[TicketStore]:
+    if request.param == "memory":
+        yield MemoryTicketStore()
+        return
+    store = RedisTicketStore(redis_url, prefix=prefix)
+    yield store
+    await store.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else SqlStore(f"sqlite:///{tmp_path}/chat.db")
+    await made.start()
+    yield made
+    await made.stop()

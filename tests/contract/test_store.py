@@ -1,0 +1,145 @@
+"""The store's promises, over both twins."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from uuid_utils import uuid7
+
+from reference_impl.core.ports import Store
+from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.errors import Forbidden
+from reference_impl.model.messages import MessageDraft
+
+NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def draft(conversation: Conversation, sender: str = "ann", text: str = "hello", client_id: str | None = None) -> MessageDraft:
+    return MessageDraft(
+        id=str(uuid7()),
+        conversation_id=conversation.id,
+        sender_id=sender,
+        sender_type="user",
+        sender_name=sender.title(),
+        type="text",
+        content={"text": text},
+        timestamp=NOON,
+        is_important=True,
+        reply_to_message_id=None,
+        client_message_id=client_id,
+        extra_metadata={"mood": ["fine", 1]},
+    )
+
+
+@pytest.fixture
+async def conversation(store: Store) -> Conversation:
+    """Ann and Bob talk."""
+    return await started(store, "ann", "bob")
+
+
+async def started(store: Store, *names: str) -> Conversation:
+    for name in names:
+        await store.ensure_user(User(id=name, display_name=name.title()))
+    made = Conversation(
+        id=str(uuid7()), title="talk", creator_id=names[0], participant_ids=list(names), created_at=NOON
+    )
+    await store.create_conversation(made)
+    return made
+
+
+async def test_numbers_have_no_gap(store: Store, conversation: Conversation) -> None:
+    """Messages are numbered 1, 2, 3 … per conversation, also when many are appended at once."""
+    appended = await asyncio.gather(*(store.append(draft(conversation, text=str(n))) for n in range(40)))
+    assert sorted(message.seq for message, _ in appended) == list(range(1, 41))
+    assert await store.head(conversation.id) == 40
+    assert [message.seq for message in await store.history(conversation.id, limit=100)] == list(range(1, 41))
+
+
+async def test_conversations_count_separately(store: Store, conversation: Conversation) -> None:
+    """Each conversation has numbers of its own."""
+    other = await started(store, "ann", "cleo")
+    await store.append(draft(conversation))
+    message, _ = await store.append(draft(other))
+    assert message.seq == 1
+    assert await store.head("no such conversation") == 0
+
+
+async def test_what_was_stored_comes_back(store: Store, conversation: Conversation) -> None:
+    """Every field survives, with the time in UTC."""
+    message, is_new = await store.append(draft(conversation, client_id="c-1"))
+    assert is_new
+    assert await store.history(conversation.id) == [message]
+    assert message.timestamp == NOON
+    assert message.timestamp.utcoffset() is not None
+    assert (message.is_important, message.extra_metadata) == (True, {"mood": ["fine", 1]})
+
+
+async def test_the_same_message_twice_is_stored_once(store: Store, conversation: Conversation) -> None:
+    """A repeat of a sender's ``client_message_id`` gives back the first message, whoever wins the race."""
+    appended = await asyncio.gather(*(store.append(draft(conversation, client_id="c-1")) for _ in range(10)))
+    assert len({message.id for message, _ in appended}) == 1
+    assert [is_new for _, is_new in appended].count(True) == 1
+    other, is_new = await store.append(draft(conversation, sender="bob", client_id="c-1"))
+    assert is_new, "the id is the sender's own: another sender's is another message"
+    assert other.seq == 2
+
+
+async def test_only_participants_write(store: Store, conversation: Conversation) -> None:
+    """A stranger, a removed participant and a conversation that is not there: the same answer, nothing stored."""
+    await store.ensure_user(User(id="mallory", display_name="Mallory"))
+    with pytest.raises(Forbidden):
+        await store.append(draft(conversation, sender="mallory"))
+    await store.remove_participant(conversation.id, "bob")
+    with pytest.raises(Forbidden):
+        await store.append(draft(conversation, sender="bob"))
+    nowhere = Conversation(id="nowhere", title="", creator_id="ann", participant_ids=["ann"], created_at=NOON)
+    with pytest.raises(Forbidden):
+        await store.append(draft(nowhere))
+    assert await store.head(conversation.id) == 0
+
+
+async def test_history_pages(store: Store, conversation: Conversation) -> None:
+    """Pages are ascending: what follows ``after_seq``, what precedes ``before_seq``, else the latest."""
+    for n in range(10):
+        await store.append(draft(conversation, text=str(n)))
+
+    async def seqs(**where: int) -> list[int]:
+        return [message.seq for message in await store.history(conversation.id, **where)]
+
+    assert await seqs(limit=3) == [8, 9, 10]
+    assert await seqs(after_seq=0, limit=3) == [1, 2, 3]
+    assert await seqs(after_seq=8) == [9, 10]
+    assert await seqs(after_seq=10) == []
+    assert await seqs(before_seq=4, limit=2) == [2, 3]
+    assert await seqs(after_seq=2, before_seq=5) == [3, 4]
+
+
+async def test_participants_come_and_go(store: Store, conversation: Conversation) -> None:
+    """Adding and removing is idempotent and keeps the order in which people joined."""
+    await store.ensure_user(User(id="cleo", display_name="Cleo"))
+    for _ in range(2):
+        await store.add_participant(conversation.id, "cleo")
+    found = await store.find_conversation(conversation.id)
+    assert found is not None
+    assert found.participant_ids == ["ann", "bob", "cleo"]
+    for _ in range(2):
+        await store.remove_participant(conversation.id, "ann")
+    assert await store.is_participant(conversation.id, "ann") is False
+    assert await store.is_participant(conversation.id, "cleo") is True
+    assert await store.is_participant("nowhere", "cleo") is False
+
+
+async def test_conversations_of_a_user(store: Store, conversation: Conversation) -> None:
+    """Everybody sees their own, oldest first."""
+    second = await started(store, "bob", "cleo")
+    assert [found.id for found in await store.conversations_of("bob")] == [conversation.id, second.id]
+    assert [found.id for found in await store.conversations_of("ann")] == [conversation.id]
+    assert await store.conversations_of("nobody") == []
+
+
+async def test_users_are_renamed(store: Store) -> None:
+    """Signing in again with another display name renames."""
+    await store.ensure_user(User(id="ann", display_name="Ann"))
+    await store.ensure_user(User(id="ann", display_name="Annie"))
+    assert await store.find_user("ann") == User(id="ann", display_name="Annie")
+    assert await store.find_user("nobody") is None
