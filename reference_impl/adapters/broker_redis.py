@@ -103,9 +103,11 @@ class RedisBroker(Broker):
             client = redis_client(self._url)
             pubsub = client.pubsub()
             try:
-                # A name of our own keeps the link subscribed, so that listening works before the first channel.
-                await pubsub.subscribe(self._prefix + "ws:listener", *(self._prefix + c for c in self._wanted))
-                self._pubsub = pubsub
+                # A channel of its own keeps the link subscribed, so that listening works before any other.
+                await pubsub.subscribe(self._prefix + "ws:listener")
+                self._pubsub = pubsub  # from here on, new channels are sent by whoever wants them
+                if self._wanted:
+                    await pubsub.subscribe(*(self._prefix + channel for channel in self._wanted))
                 pause = FIRST_PAUSE_S
                 await self._listen(pubsub, on_message, None if first else on_gap)
             except (RedisError, OSError, TimeoutError) as error:

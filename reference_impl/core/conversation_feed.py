@@ -53,8 +53,8 @@ class ConversationFeed:
     async def open(self) -> None:
         """Starts at the conversation's head. The subscription must be live before: what comes meanwhile waits."""
         head = await self._store.head(self.conversation_id)
-        if self._last_seq is None:
-            self._last_seq = head
+        self._last_seq = head
+        self._waiting = {seq: message for seq, message in self._waiting.items() if seq > head}
         self._deliver_waiting()
 
     def accept(self, message: ConversationMessage) -> None:

@@ -1,0 +1,13 @@
+"""What a user can get wrong, said in one line."""
+
+
+class UserError(Exception):
+    """Something the user can put right. ``message`` says what to do; commands print it and nothing else.
+
+    ``exit_code`` is 2 for wrong usage or environment, 1 when the work itself fell short.
+    """
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code

@@ -1,0 +1,117 @@
+"""N instances of the reference server, their Redis and their database, as processes of this machine."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import cloudpickle
+
+from course.errors import UserError
+from course.workbench.instance import Job
+from course.workbench.process import InstanceProcess, child_environment
+from course.workbench.redis_server import RedisServer
+
+DRAIN_DEADLINE_S = 15.0
+
+
+class Cluster:
+    """Starts everything together and stops everything again.
+
+    ``settings`` are the server's, by their names without ``CHAT_``. ``overrides`` are parts of the server to
+    replace, by name; a class that was defined in a notebook cell travels to the processes by value.
+    """
+
+    def __init__(
+        self,
+        instances: int,
+        *,
+        settings: dict[str, Any] | None = None,
+        overrides: dict[str, Any] | None = None,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+        host: str = "127.0.0.1",
+        first_port: int = 0,
+        folder: Path | None = None,
+    ) -> None:
+        if instances < 1:
+            raise UserError("a lab needs at least one instance")
+        self.host = host
+        self.first_port = first_port
+        self.redis = RedisServer(redis_url)
+        self.folder = folder or Path()
+        self.instances: list[InstanceProcess] = []
+        self.settings = {"SECRET_KEY": secrets.token_urlsafe(32), "DEMO_LOGIN": "1"}
+        self.settings |= {name.upper().removeprefix("CHAT_"): str(value) for name, value in (settings or {}).items()}
+        self.database_url = database_url
+        self._count = instances
+        self._overrides = overrides
+        self._own_folder = folder is None
+
+    async def start(self) -> Self:
+        """Returns when all instances serve. Leaves nothing behind when one of them does not."""
+        if self._own_folder:
+            self.folder = Path(tempfile.mkdtemp(prefix="breakwire-lab-"))
+        try:
+            self.database_url = self.database_url or f"sqlite:///{self.folder / 'chat.db'}"
+            await self.redis.start()
+            overrides_file = self._write_overrides()
+            self.instances = [self._instance(number, overrides_file) for number in range(self._count)]
+            async with asyncio.TaskGroup() as starting:
+                for instance in self.instances:
+                    starting.create_task(instance.start())
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, ExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """Ends all processes and removes the folder. Idempotent."""
+        await asyncio.gather(*(instance.stop() for instance in self.instances))
+        await self.redis.stop()
+        if self._own_folder and self.folder != Path():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def drain(self) -> None:
+        """Ends all instances in order, as SIGTERM does."""
+        await asyncio.gather(*(instance.drain(DRAIN_DEADLINE_S) for instance in self.instances))
+
+    def url(self, number: int) -> str:
+        """The HTTP address of an instance."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.instance(number).port}"
+
+    def instance(self, number: int) -> InstanceProcess:
+        """An instance by its number, from 0. Raises ``UserError``."""
+        if not 0 <= number < len(self.instances):
+            raise UserError(f"there is no instance {number}; this lab has 0 to {len(self.instances) - 1}")
+        return self.instances[number]
+
+    def trace_files(self) -> list[Path]:
+        """What the instances' hop recorders have written."""
+        return sorted(self.folder.glob("hops-*.jsonl"))
+
+    def _instance(self, number: int, overrides_file: str | None) -> InstanceProcess:
+        name = f"instance {number}"
+        settings = {
+            "REDIS_URL": self.redis.url,
+            "DATABASE_URL": str(self.database_url),
+            "INSTANCE_ID": f"instance-{number}",
+        } | self.settings
+        if self._own_folder:
+            settings |= {"TRACE_FILE": str(self.folder / f"hops-{number}.jsonl")}
+        environment = child_environment({f"CHAT_{key}": value for key, value in settings.items()})
+        port = self.first_port + number if self.first_port else 0
+        job = Job(host=self.host, port=port, overrides_file=overrides_file)
+        return InstanceProcess(name, job, environment, self.folder / f"instance-{number}.log")
+
+    def _write_overrides(self) -> str | None:
+        if not self._overrides:
+            return None
+        path = self.folder / "overrides.pickle"
+        path.write_bytes(cloudpickle.dumps(self._overrides))
+        return str(path)

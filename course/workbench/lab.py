@@ -1,0 +1,285 @@
+"""``Lab``: the chat system under a learner's hands."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import httpx
+from websockets.asyncio.client import connect
+
+from course.errors import UserError
+from course.workbench.client import Ack, LabClient
+from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
+from course.workbench.recorder import LabRecorder
+from course.workbench.trace import Trace
+from course.workbench.views.state import InstanceState
+
+SignIn = Literal["subprotocol", "header", "ticket", "first_frame", "query"]
+
+LAB_SETTINGS = {
+    "MAX_CONNECTIONS_PER_USER": 100,
+    "RATE_LIMIT_MAX_MESSAGES": 1_000_000,
+    "MAX_CONNECTIONS_PER_INSTANCE": 10_000,
+}
+"""Limits that would stop an experiment before it shows anything. A lab may set them back."""
+
+TICK_S = 0.2
+
+
+class Lab:
+    """Real server processes, a real Redis, real sockets, for as long as the block lasts.
+
+        async with Lab(instances=2) as lab:
+            alice = await lab.client("alice", instance=0)
+            ack = await alice.send("hello")
+            lab.trace(ack)
+
+    ``settings`` are the server's, by name: ``settings={"HEARTBEAT_INTERVAL_S": 1}``. ``overrides`` replace parts
+    of the server by classes of the learner's own. Nothing is left behind, however the block or the kernel ends.
+    """
+
+    def __init__(
+        self,
+        instances: int = 2,
+        *,
+        settings: dict[str, Any] | None = None,
+        overrides: dict[str, Any] | None = None,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        self._cluster = Cluster(
+            instances,
+            settings=LAB_SETTINGS | (settings or {}),
+            overrides=overrides,
+            redis_url=redis_url,
+            database_url=database_url,
+        )
+        self.clients: list[LabClient] = []
+        self._recorder = LabRecorder()
+        self._tokens: dict[str, str] = {}
+        self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
+        self._members: set[tuple[str, str]] = set()
+        self._https: dict[int, httpx.AsyncClient] = {}
+        self._open = AsyncExitStack()
+        self._ticker: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, *args: Any, **options: Any) -> Self:
+        """A started lab, for notebooks that spread it over several cells. End it with ``stop``."""
+        return await cls(*args, **options).__aenter__()
+
+    async def __aenter__(self) -> Self:
+        await self._cluster.start()
+        if self._cluster.redis.notice:
+            print(self._cluster.redis.notice)  # noqa: T201 - people must see it, in a notebook too
+        self._ticker = asyncio.create_task(_tick(), name="lab ticker")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends clients, instances and Redis, and removes the folder. Idempotent."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait([self._ticker])
+            self._ticker = None
+        for client in self.clients:
+            client.kill()
+        await asyncio.gather(*(client.close() for client in self.clients))
+        await self._open.aclose()
+        self._https.clear()
+        await self._cluster.stop()
+
+    # -- users and clients -----------------------------------------------------------------------------------
+
+    async def client(
+        self,
+        user: str,
+        *,
+        instance: int = 0,
+        conversation: str = "general",
+        device_type: str = "web",
+        device_id: str | None = None,
+        sign_in: SignIn = "subprotocol",
+    ) -> LabClient:
+        """Connects a device of ``user`` to a conversation, and returns when the server has said ``connected``.
+
+        The conversation is made when it is first named; whoever connects to it is added to it before.
+        """
+        conversation_id = await self.conversation(conversation, user)
+        client = await self.connect(
+            user,
+            instance=instance,
+            conversation_id=conversation_id,
+            device_type=device_type,
+            device_id=device_id,
+            sign_in=sign_in,
+        )
+        await client.expect("connected")
+        return client
+
+    async def connect(
+        self,
+        user: str,
+        *,
+        instance: int,
+        conversation_id: str,
+        device_type: str = "web",
+        device_id: str | None = None,
+        sign_in: SignIn = "subprotocol",
+        token: str | None = None,
+    ) -> LabClient:
+        """Opens a socket to any conversation with any token, and waits for nothing. For tries that are to fail."""
+        token = token if token is not None else await self.token(user)
+        query = {"device_type": device_type} | ({"device_id": device_id} if device_id else {})
+        headers, subprotocols = {}, ["chat.v1"]
+        if sign_in == "subprotocol":
+            subprotocols.append(f"bearer.{token}")
+        elif sign_in == "header":
+            headers["Authorization"] = f"Bearer {token}"
+        elif sign_in == "query":
+            query["token"] = token
+        elif sign_in == "ticket":
+            query["ticket"] = await self._ticket(token, instance)
+        url = httpx.URL(self.ws_url(instance, conversation_id), params=query)
+        websocket = await connect(
+            str(url),
+            subprotocols=subprotocols,  # type: ignore[arg-type]
+            additional_headers=headers,
+            compression=None,
+            ping_interval=None,
+            max_size=2**20,
+            max_queue=None,  # the lab keeps everything: what a client got is what the lesson is about
+            proxy=None,
+        )
+        client = LabClient(
+            websocket, user=user, instance=instance, conversation_id=conversation_id, note_hop=self._recorder.note
+        )
+        self.clients.append(client)
+        if sign_in == "first_frame":
+            await client.send_frame({"type": "auth", "token": token})
+        return client
+
+    async def token(self, user: str) -> str:
+        """An access token of ``user``, who exists from now on."""
+        if user not in self._tokens:
+            answer = await self._http(self._first_running()).post("/api/v1/auth/token", json={"user_id": user})
+            _require_ok(answer)
+            self._tokens[user] = answer.json()["access_token"]
+        return self._tokens[user]
+
+    async def http(self, user: str, *, instance: int = 0) -> httpx.AsyncClient:
+        """An HTTP client that is signed in as ``user``. The lab closes it."""
+        headers = {"Authorization": f"Bearer {await self.token(user)}"}
+        client = httpx.AsyncClient(base_url=self.url(instance), headers=headers, trust_env=False)
+        return await self._open.enter_async_context(client)
+
+    async def conversation(self, name: str, *users: str) -> str:
+        """The id of the conversation called ``name``, with ``users`` in it. Made when it is first named."""
+        if not users and name not in self._conversations:
+            raise UserError(f"nobody is in the conversation {name!r} yet; name a user")
+        if name not in self._conversations:
+            answer = await self._post(users[0], "", {"title": name})
+            self._conversations[name] = (answer["id"], users[0])
+            self._members.add((name, users[0]))
+        conversation_id, member = self._conversations[name]
+        for user in users:
+            if (name, user) not in self._members:
+                await self.token(user)
+                await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
+                self._members.add((name, user))
+        return conversation_id
+
+    # -- instances -------------------------------------------------------------------------------------------
+
+    def url(self, instance: int = 0) -> str:
+        """The HTTP address of an instance."""
+        return self._cluster.url(instance)
+
+    def ws_url(self, instance: int, conversation_id: str) -> str:
+        """The WebSocket address of a conversation on an instance."""
+        return f"{self.url(instance).replace('http', 'ws', 1)}/ws/{conversation_id}"
+
+    async def kill(self, instance: int) -> None:
+        """SIGKILL: the instance gets no chance to say goodbye."""
+        await self._cluster.instance(instance).kill()
+
+    async def restart(self, instance: int) -> None:
+        """Starts an instance again, on the same port; kills it first if it still runs."""
+        process = self._cluster.instance(instance)
+        await process.kill()
+        await process.start()
+
+    async def drain(self, instance: int) -> int:
+        """SIGTERM: the instance sends everybody away with 1012 and ends. Returns its exit code."""
+        return await self._cluster.instance(instance).drain(DRAIN_DEADLINE_S)
+
+    async def state(self, instance: int) -> InstanceState:
+        """What the managers of an instance hold at this moment."""
+        return InstanceState(await self._cluster.instance(instance).ask("snapshot"))
+
+    def pid(self, instance: int) -> int | None:
+        """The process id of an instance; None when it does not run."""
+        return self._cluster.instance(instance).pid
+
+    def log(self, instance: int, lines: int = 20) -> str:
+        """The last lines of an instance's log."""
+        return self._cluster.instance(instance).log_tail(lines)
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
+        """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
+        hops = self._recorder.hops_of(sent.id, sent.client_message_id, self._cluster.trace_files())
+        return Trace(hops, self.clients, expected or [])
+
+    def __repr__(self) -> str:
+        lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
+        for number, process in enumerate(self._cluster.instances):
+            state = f"running, pid {process.pid}" if process.is_running else f"ended with {process.returncode}"
+            lines.append(f"  instance {number}  {self.url(number)}  {state}")
+        return "\n".join(lines)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _first_running(self) -> int:
+        running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]
+        if not running:
+            raise UserError("no instance is running; restart one first: await lab.restart(0)")
+        return running[0]
+
+    def _http(self, instance: int) -> httpx.AsyncClient:
+        if instance not in self._https:
+            client = httpx.AsyncClient(base_url=self.url(instance), trust_env=False)
+            self._https[instance] = client
+            self._open.push_async_callback(client.aclose)
+        return self._https[instance]
+
+    async def _post(self, user: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {await self.token(user)}"}
+        http = self._http(self._first_running())
+        answer = await http.post(f"/api/v1/conversations{path}", json=body, headers=headers)
+        _require_ok(answer)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _ticket(self, token: str, instance: int) -> str:
+        answer = await self._http(instance).post("/api/v1/auth/ticket", headers={"Authorization": f"Bearer {token}"})
+        _require_ok(answer)
+        return str(answer.json()["ticket"])
+
+
+def _require_ok(answer: httpx.Response) -> None:
+    if answer.is_error:
+        error = answer.json().get("error", {})
+        raise UserError(f"the server refused: {error.get('message', answer.text)}")
+
+
+async def _tick() -> None:
+    """Wakes the loop now and then: only a loop that wakes notices Jupyter's Stop button (ipykernel issue 881)."""
+    while True:  # noqa: ASYNC110 - the sleep is the point
+        await asyncio.sleep(TICK_S)

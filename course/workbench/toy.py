@@ -1,0 +1,65 @@
+"""A learner's own small server, in a real process."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cloudpickle
+
+from course.workbench.instance import Job
+from course.workbench.process import InstanceProcess, child_environment
+
+
+class ToyServer:
+    """Runs an app that was made in a notebook cell: ``async with ToyServer(make_app) as toy: toy.url``.
+
+    ``make_app`` is a function that returns an ASGI app. It travels to a uvicorn process of its own, and that
+    process ends with the block, or with the kernel.
+    """
+
+    def __init__(self, make_app: Callable[[], Any]) -> None:
+        self._make_app = make_app
+        self._folder = Path()
+        self._process: InstanceProcess | None = None
+
+    async def __aenter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="breakwire-toy-"))
+        app_file = self._folder / "app.pickle"
+        app_file.write_bytes(cloudpickle.dumps(self._make_app))
+        job = Job(host="127.0.0.1", port=0, app_file=str(app_file))
+        self._process = InstanceProcess("the toy server", job, child_environment({}), self._folder / "toy.log")
+        try:
+            await self._process.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends the process. Idempotent."""
+        if self._process is not None:
+            await self._process.stop()
+        await asyncio.to_thread(shutil.rmtree, self._folder, True)
+
+    @property
+    def url(self) -> str:
+        """Its HTTP address."""
+        return f"http://127.0.0.1:{self._process.port if self._process else 0}"
+
+    @property
+    def ws_url(self) -> str:
+        """Its WebSocket address."""
+        return self.url.replace("http", "ws", 1)
+
+    def log(self, lines: int = 20) -> str:
+        """The last lines of its log."""
+        return self._process.log_tail(lines) if self._process else ""
