@@ -1,15 +1,11 @@
 """What all tests share."""
 
 import asyncio
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from course.workbench.redis_server import RedisServer
-
-sys.path.insert(0, str(Path(__file__).parent / "unit"))  # for the fakes
 
 
 @pytest.fixture(scope="session")

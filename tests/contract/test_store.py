@@ -14,7 +14,9 @@ from reference_impl.model.messages import MessageDraft
 NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def draft(conversation: Conversation, sender: str = "ann", text: str = "hello", client_id: str | None = None) -> MessageDraft:
+def draft(
+    conversation: Conversation, sender: str = "ann", text: str = "hello", client_id: str | None = None
+) -> MessageDraft:
     return MessageDraft(
         id=str(uuid7()),
         conversation_id=conversation.id,

@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from fakes import FakeTransport, connection_manager, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import ConnectionLimitExceeded
+from tests.fakes import FakeTransport, connection_manager, until
 
 FRAME = EncodedFrame("{}", 2)
 
@@ -41,7 +41,7 @@ async def test_a_connection_is_found_by_everything() -> None:
     assert_indexes_agree(manager)
     await manager.disconnect(connection_id)
     assert await manager.disconnect(connection_id) is None
-    assert not (manager.connections_by_id or manager.connections_by_user or manager.index.by_conversation)
+    assert (manager.connections_by_id, manager.connections_by_user, manager.index.by_conversation) == ({}, {}, {})
 
 
 async def test_the_limit_holds_when_many_connect_at_once() -> None:

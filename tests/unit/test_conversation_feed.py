@@ -2,7 +2,6 @@
 
 import asyncio
 
-from fakes import NOON, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from reference_impl.model.bus_messages import ConversationMessage
 from reference_impl.model.conversations import Conversation
 from reference_impl.model.envelope import EncodedFrame, encode_new_message
 from reference_impl.model.messages import MessageDraft, MessageInfo
+from tests.fakes import NOON, until
 
 
 class Room:

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from fakes import NOON
 
 from reference_impl.core.event_bus import EventBus
 from reference_impl.model.events import Event
+from tests.fakes import NOON
 
 EVENT = Event(type="thing_happened", timestamp=NOON)
 
@@ -23,7 +23,8 @@ async def fail_later(event: Event) -> None:
 
 async def test_both_kinds_of_handlers_are_called() -> None:
     """Sync handlers run at once, async ones before ``publish_async`` returns; other types reach nobody."""
-    bus, seen = EventBus(), []
+    bus = EventBus()
+    seen: list[Any] = []
 
     async def later(event: Event) -> None:
         await asyncio.sleep(0)
@@ -38,7 +39,8 @@ async def test_both_kinds_of_handlers_are_called() -> None:
 
 async def test_a_failing_handler_harms_nobody_and_is_seen(caplog: pytest.LogCaptureFixture) -> None:
     """The others run, the failure is counted and logged with its traceback."""
-    bus, seen = EventBus(), []
+    bus = EventBus()
+    seen: list[Any] = []
     bus.subscribe("thing_happened", fail)
     bus.subscribe_async("thing_happened", fail_later)
     bus.subscribe("thing_happened", seen.append)
@@ -51,7 +53,8 @@ async def test_a_failing_handler_harms_nobody_and_is_seen(caplog: pytest.LogCapt
 
 async def test_a_handler_may_unsubscribe_itself() -> None:
     """The neighbour of a handler that leaves while it is called is not skipped."""
-    bus, seen = EventBus(), []
+    bus = EventBus()
+    seen: list[Any] = []
 
     def once(_event: Event) -> None:
         seen.append("once")
@@ -67,7 +70,8 @@ async def test_a_handler_may_unsubscribe_itself() -> None:
 
 async def test_handlers_need_no_name() -> None:
     """Partials and callable objects are handlers, also when they fail."""
-    bus, seen = EventBus(), []
+    bus = EventBus()
+    seen: list[Any] = []
 
     def note(word: str, _event: Event) -> None:
         seen.append(word)
@@ -84,7 +88,8 @@ async def test_handlers_need_no_name() -> None:
 
 async def test_publish_does_not_wait_and_drain_does() -> None:
     """A slow handler holds nobody up; draining waits for it, and cancels what never ends."""
-    bus, seen = EventBus(), []
+    bus = EventBus()
+    seen: list[Any] = []
     go_on = asyncio.Event()
 
     async def slow(_event: Event) -> None:
