@@ -18,7 +18,9 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """What an instance is started with. Sizes are bytes, times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="CHAT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
 
     secret_key: str = Field(default="", min_length=0)
     """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""

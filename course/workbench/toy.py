@@ -1,15 +1,13 @@
 """A learner's own small server, in a real process."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import cloudpickle
 
+from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
 
@@ -23,15 +21,16 @@ class ToyServer:
 
     def __init__(self, make_app: Callable[[], Any]) -> None:
         self._make_app = make_app
-        self._folder = Path()
+        self._folder: GuardedFolder | None = None
         self._process: InstanceProcess | None = None
 
     async def __aenter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="breakwire-toy-"))
-        app_file = self._folder / "app.pickle"
+        self._folder = GuardedFolder("breakwire-toy-")
+        folder = self._folder.path
+        app_file = folder / "app.pickle"
         app_file.write_bytes(cloudpickle.dumps(self._make_app))
         job = Job(host="127.0.0.1", port=0, app_file=str(app_file))
-        self._process = InstanceProcess("the toy server", job, child_environment({}), self._folder / "toy.log")
+        self._process = InstanceProcess("the toy server", job, child_environment({}), folder / "toy.log")
         try:
             await self._process.start()
         except BaseException:
@@ -48,7 +47,8 @@ class ToyServer:
         """Ends the process. Idempotent."""
         if self._process is not None:
             await self._process.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, True)
+        if self._folder is not None:
+            await asyncio.to_thread(self._folder.remove)
 
     @property
     def url(self) -> str:

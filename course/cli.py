@@ -1,0 +1,73 @@
+"""The ``course`` command. Each subcommand is a few lines here; its work is in a module of its own."""
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from course.errors import UserError
+
+app = typer.Typer(
+    help="Breakwire: learn real-time systems by breaking one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Runs the command line. A user's mistake is one line on stderr and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        sys.stderr.write(error.message + "\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def lab(
+    port: Annotated[int, typer.Option(help="Where JupyterLab listens; the next free one if it is taken.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open the course in JupyterLab, on the start page."""
+    _module("course.lab_server").run(port=port, browser=browser)
+
+
+@app.command()
+def serve(
+    instances: Annotated[int, typer.Option(min=1, max=64, help="How many server processes.")] = 2,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The first one's port; the others follow.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    redis_url: Annotated[str | None, typer.Option(help="A Redis to use instead of an embedded one.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="A database that stays, such as sqlite:///chat.db.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when all is up.")] = False,
+) -> None:
+    """Run instances of the reference server until Ctrl-C."""
+    _module("course.workbench.serve").serve(
+        instances=instances, port=port, host=host, redis_url=redis_url, database_url=database_url, as_json=as_json
+    )
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="Whose token.")],
+    name: Annotated[str | None, typer.Option(help="The name that others see.")] = None,
+    ttl: Annotated[int, typer.Option(min=1, help="Seconds it is valid for.")] = 3600,
+) -> None:
+    """Print an access token for a server that `course serve` has started."""
+    typer.echo(_module("course.workbench.serve").token(user, name, ttl))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say what this machine has and lacks, and what that costs."""
+    raise typer.Exit(_module("course.doctor").run(as_json=as_json))
+
+
+def _module(name: str) -> Any:
+    """Imports a command's module when the command runs: ``course --help`` needs none of them."""
+    return importlib.import_module(name)

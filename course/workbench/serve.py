@@ -1,0 +1,138 @@
+"""``course serve`` and ``course token``: the reference server in a terminal."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from course.errors import UserError
+from course.workbench.cluster import Cluster
+from course.workbench.process import ROOT
+from reference_impl.model.errors import Invalid
+from reference_impl.services.authentication_service import AuthenticationService
+
+SECRET_FILE = ROOT / ".breakwire" / "local-secret"
+"""What `course serve` signs with and `course token` too: two commands, one secret, on this machine only."""
+
+CHECK_S = 0.2
+
+
+def serve(
+    *,
+    instances: int,
+    port: int,
+    host: str,
+    redis_url: str | None,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Runs instances until Ctrl-C or SIGTERM, then drains them. Raises ``UserError``."""
+    asyncio.run(_serve(_cluster(instances, port, host, redis_url, database_url), as_json=as_json))
+
+
+def token(user: str, name: str | None, ttl: int) -> str:
+    """A token that the servers of `course serve` accept. Raises ``UserError``."""
+    service = AuthenticationService(secret_key=local_secret(), clock=lambda: datetime.now(UTC))
+    try:
+        return service.issue_token(user, name, ttl)[0]
+    except Invalid as error:
+        raise UserError(error.message) from error
+
+
+def local_secret() -> str:
+    """``CHAT_SECRET_KEY``, or one of this checkout's own, made when it is first needed."""
+    if named := os.environ.get("CHAT_SECRET_KEY"):
+        return named
+    SECRET_FILE.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        made = os.open(SECRET_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(made, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return SECRET_FILE.read_text()
+
+
+def _cluster(instances: int, port: int, host: str, redis_url: str | None, database_url: str | None) -> Cluster:
+    """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no."""
+    given = {name.removeprefix("CHAT_"): value for name, value in os.environ.items() if name.startswith("CHAT_")}
+    settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1"} | given
+    for decided_here in ("REDIS_URL", "DATABASE_URL", "INSTANCE_ID"):
+        settings.pop(decided_here, None)
+    return Cluster(
+        instances,
+        settings=settings,
+        redis_url=redis_url,
+        database_url=database_url or given.get("DATABASE_URL"),
+        host=host,
+        first_port=port,
+    )
+
+
+async def _serve(cluster: Cluster, *, as_json: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await cluster.start()
+    try:
+        (_print_json if as_json else _print_for_people)(cluster)
+        await _until(stop, cluster)
+    finally:
+        await cluster.drain()
+        await cluster.stop()
+
+
+async def _until(stop: asyncio.Event, cluster: Cluster) -> None:
+    """Returns on the signal; says when an instance ends by itself. Raises ``UserError`` when all have."""
+    reported: set[str] = set()
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S):
+                await stop.wait()
+        ended = {one.name: one for one in cluster.instances if not one.is_running}
+        for name in sorted(ended.keys() - reported):
+            sys.stderr.write(f"{name} has ended with {ended[name].returncode}\n{ended[name].log_tail(5)}\n")
+        reported |= ended.keys()
+        if len(ended) == len(cluster.instances) and not stop.is_set():
+            raise UserError("all instances have ended", exit_code=1)
+
+
+def _print_json(cluster: Cluster) -> None:
+    line = {
+        "instances": [
+            {"url": cluster.url(number), "instance_id": one.instance_id, "pid": one.pid}
+            for number, one in enumerate(cluster.instances)
+        ],
+        "redis_url": cluster.redis.url,
+        "database_url": cluster.database_url,
+    }
+    _print(msgspec.json.encode(line).decode())
+
+
+def _print_for_people(cluster: Cluster) -> None:
+    if cluster.redis.notice:
+        _print(cluster.redis.notice)
+    for number, one in enumerate(cluster.instances):
+        _print(f"{one.instance_id}  {cluster.url(number)}  pid {one.pid}")
+    first = cluster.url(0)
+    _print(
+        f"""redis       {cluster.redis.url}
+database    {cluster.database_url}
+
+Sign in as a demo user:  course token alice
+HTTP, to try by hand:    {first}/docs
+WebSocket:               {first.replace("http", "ws", 1)}/ws/CONVERSATION_ID
+                         with the subprotocols chat.v1 and bearer.TOKEN
+
+ready"""
+    )
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
