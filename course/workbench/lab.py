@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import httpx
+import httpx2
 from websockets.asyncio.client import connect
 
 from course.errors import UserError
@@ -61,7 +61,7 @@ class Lab:
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
-        self._https: dict[int, httpx.AsyncClient] = {}
+        self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
         self._ticker: asyncio.Task[None] | None = None
 
@@ -146,7 +146,7 @@ class Lab:
             query["token"] = token
         elif sign_in == "ticket":
             query["ticket"] = await self._ticket(token, instance)
-        url = httpx.URL(self.ws_url(instance, conversation_id), params=query)
+        url = httpx2.URL(self.ws_url(instance, conversation_id), params=query)
         websocket = await connect(
             str(url),
             subprotocols=subprotocols,  # type: ignore[arg-type]
@@ -173,10 +173,10 @@ class Lab:
             self._tokens[user] = answer.json()["access_token"]
         return self._tokens[user]
 
-    async def http(self, user: str, *, instance: int = 0) -> httpx.AsyncClient:
+    async def http(self, user: str, *, instance: int = 0) -> httpx2.AsyncClient:
         """An HTTP client that is signed in as ``user``. The lab closes it."""
         headers = {"Authorization": f"Bearer {await self.token(user)}"}
-        client = httpx.AsyncClient(base_url=self.url(instance), headers=headers, trust_env=False)
+        client = httpx2.AsyncClient(base_url=self.url(instance), headers=headers, trust_env=False)
         return await self._open.enter_async_context(client)
 
     async def conversation(self, name: str, *users: str) -> str:
@@ -253,9 +253,9 @@ class Lab:
             raise UserError("no instance is running; restart one first: await lab.restart(0)")
         return running[0]
 
-    def _http(self, instance: int) -> httpx.AsyncClient:
+    def _http(self, instance: int) -> httpx2.AsyncClient:
         if instance not in self._https:
-            client = httpx.AsyncClient(base_url=self.url(instance), trust_env=False)
+            client = httpx2.AsyncClient(base_url=self.url(instance), trust_env=False)
             self._https[instance] = client
             self._open.push_async_callback(client.aclose)
         return self._https[instance]
@@ -274,7 +274,7 @@ class Lab:
         return str(answer.json()["ticket"])
 
 
-def _require_ok(answer: httpx.Response) -> None:
+def _require_ok(answer: httpx2.Response) -> None:
     if answer.is_error:
         error = answer.json().get("error", {})
         raise UserError(f"the server refused: {error.get('message', answer.text)}")

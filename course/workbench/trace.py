@@ -19,6 +19,8 @@ class Trace:
 
     def __init__(self, hops: list[Hop], clients: list[LabClient], expected: list[LabClient]) -> None:
         self.hops = hops
+        here = {hop.conversation_id for hop in hops}
+        clients = [client for client in clients if client.conversation_id in here]
         self._labels = _labels(clients)
         self._homes = {self._labels[id(client)]: f"instance-{client.instance}" for client in clients}
         self._by_connection = {c.connection_id: self._labels[id(c)] for c in clients if c.connection_id}

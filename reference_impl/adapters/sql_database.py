@@ -1,8 +1,10 @@
 """Opens the database, and gives every connection the settings that the promises rest on."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -27,6 +29,7 @@ class SqlDatabase:
 
     async def start(self) -> None:
         """Creates missing tables. The write lock makes instances that start at once take turns."""
+        await asyncio.to_thread(_switch_to_wal, self._engine.url.database or ":memory:")
         async with self.write() as connection:
             await connection.run_sync(metadata.create_all)
 
@@ -63,11 +66,29 @@ def _open_engine(database_url: str) -> AsyncEngine:
     return engine
 
 
+def _switch_to_wal(path: str) -> None:
+    """Turns the write-ahead log on, for good: with it, readers do not wait for the writer.
+
+    Alone among statements this one does not wait for its turn when several instances start at once: it
+    fails with "database is locked". So it is tried again.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    with closing(sqlite3.connect(path)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise Unavailable(f"the database {path} can not be opened: {error}") from error
+                time.sleep(0.01)
+            else:
+                return
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins no transactions of its own; _begin_sqlite does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
     cursor.execute("PRAGMA synchronous=FULL")  # a commit is on the disk, not only in its cache: an ack promises that
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
