@@ -190,9 +190,15 @@ def _fits(frame: Frame, action: str, text: str | None, fields: dict[str, Any]) -
 
 
 def _shown(frame: Frame) -> str:
-    data = {name: value for name, value in frame["data"].items() if value not in (None, False)}
-    shown = f"{frame['action']} {data}"
-    return shown if len(shown) <= 160 else shown[:159] + "…"
+    """A frame in one line, what people look for first."""
+    data = frame["data"]
+    if frame["action"] == "new_message":
+        return f"new_message seq={data['seq']} from {data['sender_id']}: {_cut(str(data['content']), 80)}"
+    return _cut(f"{frame['action']} {data}", 160)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _close_of(websocket: ClientConnection) -> str:
