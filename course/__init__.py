@@ -1,6 +1,6 @@
 """What makes the chat server a course: the lab, the exercises, the grading.
 
-``from course import Lab`` is what a notebook needs. It is imported when first asked for, so that
+``from course import Lab, check`` is what a notebook needs. Both are imported when first asked for, so that
 the ``course`` command starts fast.
 """
 
@@ -8,12 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from course.checks.check import check, hint
     from course.workbench.lab import Lab
     from course.workbench.toy import ToyServer
 
-__all__ = ["Lab", "ToyServer"]
+__all__ = ["Lab", "ToyServer", "check", "hint"]
 
-_HOMES = {"Lab": "course.workbench.lab", "ToyServer": "course.workbench.toy"}
+_HOMES = {
+    "Lab": "course.workbench.lab",
+    "ToyServer": "course.workbench.toy",
+    "check": "course.checks.check",
+    "hint": "course.checks.check",
+}
 
 
 def __getattr__(name: str) -> Any:

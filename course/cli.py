@@ -63,6 +63,15 @@ def token(
 
 
 @app.command()
+def check(
+    chapter: Annotated[int | None, typer.Argument(help="The chapter's number; all of them if left out.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Grade again at every save, until Ctrl-C.")] = False,
+) -> None:
+    """Grade your own exercises: points, what fails, the smallest case, a hint."""
+    raise typer.Exit(_module("course.grader.local").run_check(chapter, watch))
+
+
+@app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Say what this machine has and lacks, and what that costs."""
     raise typer.Exit(_module("course.doctor").run(as_json=as_json))

@@ -105,6 +105,7 @@ class LabClient:
 
     async def close(self) -> None:
         """Says goodbye and waits until it is said. Idempotent."""
+        self.resume_reading()  # who does not read does not see the answer to a goodbye
         await self._websocket.close()
         await asyncio.wait([self._reader])
 
@@ -130,7 +131,8 @@ class LabClient:
                 frame: Frame = msgspec.json.decode(raw)
                 self._note(frame, now)
                 if frame["action"] == "ping":
-                    await self.send_frame({"type": "pong", "timestamp": frame["data"]["timestamp"]})
+                    with suppress(UserError):  # closed in the meantime: the loop ends by itself
+                        await self.send_frame({"type": "pong", "timestamp": frame["data"]["timestamp"]})
                 self.frames.append(frame)
                 self._arrived.set()
         self._arrived.set()

@@ -5,9 +5,8 @@ import secrets
 from pathlib import Path
 from typing import Any, Self
 
-import cloudpickle
-
 from course.errors import UserError
+from course.workbench import carry
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
@@ -56,7 +55,7 @@ class Cluster:
         self._guarded = GuardedFolder("breakwire-lab-")
         self.folder = self._guarded.path
         try:
-            self.database_url = self.database_url or f"sqlite:///{self.folder / 'chat.db'}"
+            self.database_url = absolute_database_url(self.database_url or f"sqlite:///{self.folder / 'chat.db'}")
             await self.redis.start()
             overrides_file = self._write_overrides()
             self.instances = [self._instance(number, overrides_file) for number in range(self._count)]
@@ -112,6 +111,12 @@ class Cluster:
     def _write_overrides(self) -> str | None:
         if not self._overrides:
             return None
-        path = self.folder / "overrides.pickle"
-        path.write_bytes(cloudpickle.dumps(self._overrides))
-        return str(path)
+        return carry.write(self._overrides, self.folder / "overrides.pickle")
+
+
+def absolute_database_url(url: str) -> str:
+    """A relative SQLite path means the folder of whoever starts the lab; its processes have one of their own."""
+    scheme, separator, path = url.partition(":///")
+    if not separator or not scheme.startswith("sqlite") or path in ("", ":memory:"):
+        return url
+    return f"{scheme}:///{Path(path).absolute()}"

@@ -1,5 +1,6 @@
 """Starts the guard of a temporary folder or program: see ``guard.py``."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ class GuardedFolder:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            process_group=0,  # Stop in Jupyter and Ctrl-C go to our group: Redis has to outlive the drain, not to end
         )
 
     @property
@@ -35,3 +37,4 @@ class GuardedFolder:
         if self._guard.stdin is not None:
             self._guard.stdin.close()
         self._guard.wait()
+        shutil.rmtree(self.path, ignore_errors=True)  # only there if somebody killed the guard

@@ -2,24 +2,29 @@
 
 The first line is a JSON object (``Job``). The process then answers with one line when it serves, and with one
 line to each later question. When its standard input ends, its owner is gone, and so is it.
+
+Ctrl-C in a terminal and Stop in Jupyter signal the whole process group. What that means is for the owner to
+decide, so an instance does not hear it: `course serve` drains its instances, a notebook keeps them.
 """
 
 import asyncio
 import json
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from io import FileIO
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from io import FileIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.applications import Starlette
 
 from reference_impl.app import create_app
 from reference_impl.logs import log_config
@@ -41,17 +46,48 @@ class Job(msgspec.Struct, kw_only=True):
     """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
 
 
+class Owner:
+    """The two pipes to the process that started this one.
+
+    They are moved away from standard input and output: what a learner's class prints goes to the log and
+    can not be taken for an answer, and what it reads is empty.
+    """
+
+    def __init__(self) -> None:
+        self.questions = FileIO(os.dup(0))  # without a buffer: a thread reads it until the very end
+        self._answers = FileIO(os.dup(1), "w")
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(2, 1)
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
+
+    def say(self, answer: dict[str, Any]) -> None:
+        """One line, whole: a pipe may take it in several pieces."""
+        rest = memoryview(msgspec.json.encode(answer) + b"\n")
+        while rest:
+            rest = rest[self._answers.write(rest) :]
+
+
 def main() -> int:
     """Runs the job; returns the exit code."""
-    owner = FileIO(sys.stdin.fileno(), closefd=False)  # without a buffer: a thread reads it until the very end
-    job = msgspec.json.decode(owner.readline(), type=Job)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # also for the threads to come
+    owner = Owner()
+    job = msgspec.json.decode(owner.questions.readline(), type=Job)
     try:
         listener = _bind(job.host, job.port)
         server, snapshot = _make_server(job)
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner shows it to the learner
-        _say({"error": _readable(error)})
+        owner.say({"error": _readable(error)})
         return 2
-    asyncio.run(_serve(server, listener, owner, snapshot))
+    failures = _note_failed_starts(server.config.app)
+    try:
+        asyncio.run(_serve(server, listener, owner, snapshot))
+    except SystemExit:  # uvicorn's word for a start that failed
+        if failures:
+            owner.say({"error": _readable(failures[0])})
+        return 2
     return 0
 
 
@@ -68,7 +104,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _make_server(job: Job) -> tuple[uvicorn.Server, Callable[[], dict[str, Any]]]:
     if job.app_file is not None:
         app = _unpickled(job.app_file)
-        app = app() if not isinstance(app, FastAPI) and not hasattr(app, "router") else app
+        app = app if isinstance(app, Starlette) else app()
         config = uvicorn.Config(
             app,
             ws="websockets-sansio",
@@ -84,41 +120,55 @@ def _make_server(job: Job) -> tuple[uvicorn.Server, Callable[[], dict[str, Any]]
     return build_server(app, settings, job.host, job.port), app.state.chat.snapshot
 
 
+def _note_failed_starts(app: Any) -> list[Exception]:
+    """What the app raises in its lifespan ends here, too: uvicorn only logs it."""
+    failures: list[Exception] = []
+    if isinstance(app, Starlette):
+        original = app.router.lifespan_context
+
+        @asynccontextmanager
+        async def noting(starting: Starlette) -> AsyncIterator[Any]:
+            try:
+                async with original(starting) as state:
+                    yield state
+            except Exception as error:
+                failures.append(error)
+                raise
+
+        app.router.lifespan_context = noting
+    return failures
+
+
 def _unpickled(path: str) -> Any:
     return pickle.loads(Path(path).read_bytes())  # noqa: S301 - written by the owner a moment ago
 
 
 async def _serve(
-    server: uvicorn.Server, listener: socket.socket, owner: FileIO, snapshot: Callable[[], dict[str, Any]]
+    server: uvicorn.Server, listener: socket.socket, owner: Owner, snapshot: Callable[[], dict[str, Any]]
 ) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():  # noqa: ASYNC110
         await asyncio.sleep(0.002)  # uvicorn offers nothing to wait on
     if server.started:
-        _say({"ready": True, "port": listener.getsockname()[1]})
+        owner.say({"ready": True, "port": listener.getsockname()[1]})
         threading.Thread(target=_listen_to_owner, args=(server, loop, owner, snapshot), daemon=True).start()
     await serving
 
 
 def _listen_to_owner(
-    server: uvicorn.Server, loop: asyncio.AbstractEventLoop, owner: FileIO, snapshot: Callable[[], dict[str, Any]]
+    server: uvicorn.Server, loop: asyncio.AbstractEventLoop, owner: Owner, snapshot: Callable[[], dict[str, Any]]
 ) -> None:
-    for line in owner:
+    for line in owner.questions:
         request = json.loads(line)
-        loop.call_soon_threadsafe(_answer, request["id"], snapshot)
+        loop.call_soon_threadsafe(_answer, owner, request["id"], snapshot)
     server.force_exit = True  # nobody is left to say goodbye to
     server.should_exit = True
     threading.Timer(ORPHAN_DEADLINE_S, os._exit, [1]).start()
 
 
-def _answer(number: int, snapshot: Callable[[], dict[str, Any]]) -> None:
-    _say({"id": number, "snapshot": snapshot()})
-
-
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-    sys.stdout.buffer.flush()
+def _answer(owner: Owner, number: int, snapshot: Callable[[], dict[str, Any]]) -> None:
+    owner.say({"id": number, "snapshot": snapshot()})
 
 
 def _readable(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
+import secrets
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -11,18 +12,13 @@ from websockets.asyncio.client import connect
 from course.errors import UserError
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
+from course.workbench.lab_settings import lab_settings
 from course.workbench.recorder import LabRecorder
+from course.workbench.redis_server import RedisServer
 from course.workbench.trace import Trace
 from course.workbench.views.state import InstanceState
 
 SignIn = Literal["subprotocol", "header", "ticket", "first_frame", "query"]
-
-LAB_SETTINGS = {
-    "MAX_CONNECTIONS_PER_USER": 100,
-    "RATE_LIMIT_MAX_MESSAGES": 1_000_000,
-    "MAX_CONNECTIONS_PER_INSTANCE": 10_000,
-}
-"""Limits that would stop an experiment before it shows anything. A lab may set them back."""
 
 TICK_S = 0.2
 
@@ -48,9 +44,10 @@ class Lab:
         redis_url: str | None = None,
         database_url: str | None = None,
     ) -> None:
+        self._prefix = f"lab-{secrets.token_hex(8)}:"  # of every key and channel: labs can share one Redis
         self._cluster = Cluster(
             instances,
-            settings=LAB_SETTINGS | (settings or {}),
+            settings={"REDIS_PREFIX": self._prefix} | lab_settings(settings),
             overrides=overrides,
             redis_url=redis_url,
             database_url=database_url,
@@ -61,6 +58,7 @@ class Lab:
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
+        self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
         self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
         self._ticker: asyncio.Task[None] | None = None
@@ -90,10 +88,13 @@ class Lab:
             self._ticker = None
         for client in self.clients:
             client.kill()
-        await asyncio.gather(*(client.close() for client in self.clients))
-        await self._open.aclose()
-        self._https.clear()
-        await self._cluster.stop()
+        try:
+            await asyncio.gather(*(client.close() for client in self.clients))
+            await self._open.aclose()
+        finally:
+            self._https.clear()
+            await self._cluster.stop()
+            await self._forget_keys()
 
     # -- users and clients -----------------------------------------------------------------------------------
 
@@ -183,16 +184,17 @@ class Lab:
         """The id of the conversation called ``name``, with ``users`` in it. Made when it is first named."""
         if not users and name not in self._conversations:
             raise UserError(f"nobody is in the conversation {name!r} yet; name a user")
-        if name not in self._conversations:
-            answer = await self._post(users[0], "", {"title": name})
-            self._conversations[name] = (answer["id"], users[0])
-            self._members.add((name, users[0]))
-        conversation_id, member = self._conversations[name]
-        for user in users:
-            if (name, user) not in self._members:
-                await self.token(user)
-                await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
-                self._members.add((name, user))
+        async with self._inviting:
+            if name not in self._conversations:
+                answer = await self._post(users[0], "", {"title": name})
+                self._conversations[name] = (answer["id"], users[0])
+                self._members.add((name, users[0]))
+            conversation_id, member = self._conversations[name]
+            for user in users:
+                if (name, user) not in self._members:
+                    await self.token(user)
+                    await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
+                    self._members.add((name, user))
         return conversation_id
 
     # -- instances -------------------------------------------------------------------------------------------
@@ -223,6 +225,11 @@ class Lab:
         """What the managers of an instance hold at this moment."""
         return InstanceState(await self._cluster.instance(instance).ask("snapshot"))
 
+    @property
+    def redis(self) -> RedisServer:
+        """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.resume()``."""
+        return self._cluster.redis
+
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
         return self._cluster.instance(instance).pid
@@ -246,6 +253,11 @@ class Lab:
         return "\n".join(lines)
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    async def _forget_keys(self) -> None:
+        """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""
+        if self.redis.choice.kind == "url":
+            await self.redis.forget(self._prefix)
 
     def _first_running(self) -> int:
         running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]

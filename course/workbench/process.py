@@ -56,7 +56,7 @@ class InstanceProcess:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "course.workbench.instance",
-                stdin=PIPE, stdout=PIPE, stderr=log, env=self._environment, cwd=ROOT, limit=64 * 1024 * 1024,
+                stdin=PIPE, stdout=PIPE, stderr=log, env=self._environment, cwd=self.log.parent, limit=64 * 1024 * 1024,
             )  # fmt: skip
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:

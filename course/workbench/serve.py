@@ -6,10 +6,15 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
+from dotenv import dotenv_values
 
 from course.errors import UserError
 from course.workbench.cluster import Cluster
@@ -17,7 +22,8 @@ from course.workbench.process import ROOT
 from reference_impl.model.errors import Invalid
 from reference_impl.services.authentication_service import AuthenticationService
 
-SECRET_FILE = ROOT / ".breakwire" / "local-secret"
+IN_CHECKOUT = (ROOT / "pyproject.toml").exists()
+SECRET_FILE = (ROOT / ".breakwire" if IN_CHECKOUT else Path.home() / ".cache" / "breakwire") / "local-secret"
 """What `course serve` signs with and `course token` too: two commands, one secret, on this machine only."""
 
 CHECK_S = 0.2
@@ -47,26 +53,35 @@ def token(user: str, name: str | None, ttl: int) -> str:
 
 def local_secret() -> str:
     """``CHAT_SECRET_KEY``, or one of this checkout's own, made when it is first needed."""
-    if named := os.environ.get("CHAT_SECRET_KEY"):
+    if named := user_settings().get("SECRET_KEY"):
         return named
-    SECRET_FILE.parent.mkdir(exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        made = os.open(SECRET_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(made, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+    if not SECRET_FILE.exists():
+        SECRET_FILE.parent.mkdir(parents=True, exist_ok=True)
+        # Written apart, then linked: whoever looks sees all of it, and of two that make one, the first wins.
+        with tempfile.NamedTemporaryFile("w", dir=SECRET_FILE.parent) as made:  # readable by its owner only
+            made.write(secrets.token_urlsafe(48))
+            made.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(made.name, SECRET_FILE)
     return SECRET_FILE.read_text()
+
+
+def user_settings() -> dict[str, str]:
+    """The user's ``CHAT_`` settings without the prefix: from ``.env`` here, and over it from the environment."""
+    found = {name.upper(): value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
+    return {name.removeprefix("CHAT_"): value for name, value in found.items() if name.startswith("CHAT_") and value}
 
 
 def _cluster(instances: int, port: int, host: str, redis_url: str | None, database_url: str | None) -> Cluster:
     """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no."""
-    given = {name.removeprefix("CHAT_"): value for name, value in os.environ.items() if name.startswith("CHAT_")}
+    given = user_settings()
     settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1"} | given
     for decided_here in ("REDIS_URL", "DATABASE_URL", "INSTANCE_ID"):
         settings.pop(decided_here, None)
     return Cluster(
         instances,
         settings=settings,
-        redis_url=redis_url,
+        redis_url=redis_url or given.get("REDIS_URL"),
         database_url=database_url or given.get("DATABASE_URL"),
         host=host,
         first_port=port,
@@ -75,9 +90,7 @@ def _cluster(instances: int, port: int, host: str, redis_url: str | None, databa
 
 async def _serve(cluster: Cluster, *, as_json: bool) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    _on_signal(stop.set)
     await cluster.start()
     try:
         (_print_json if as_json else _print_for_people)(cluster)
@@ -85,6 +98,18 @@ async def _serve(cluster: Cluster, *, as_json: bool) -> None:
     finally:
         await cluster.drain()
         await cluster.stop()
+
+
+def _on_signal(react: Callable[[], None]) -> None:
+    """Ctrl-C and SIGTERM wake the loop. ``loop.add_signal_handler`` would do, but not on Windows."""
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(react)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
 
 
 async def _until(stop: asyncio.Event, cluster: Cluster) -> None:

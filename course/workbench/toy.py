@@ -5,8 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-import cloudpickle
+from starlette.applications import Starlette
 
+from course.workbench import carry
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
@@ -15,11 +16,11 @@ from course.workbench.process import InstanceProcess, child_environment
 class ToyServer:
     """Runs an app that was made in a notebook cell: ``async with ToyServer(make_app) as toy: toy.url``.
 
-    ``make_app`` is a function that returns an ASGI app. It travels to a uvicorn process of its own, and that
-    process ends with the block, or with the kernel.
+    ``make_app`` is a function that returns an ASGI app, or a FastAPI app itself. It travels to a uvicorn process
+    of its own, and that process ends with the block, or with the kernel.
     """
 
-    def __init__(self, make_app: Callable[[], Any]) -> None:
+    def __init__(self, make_app: Callable[[], Any] | Starlette) -> None:
         self._make_app = make_app
         self._folder: GuardedFolder | None = None
         self._process: InstanceProcess | None = None
@@ -27,11 +28,10 @@ class ToyServer:
     async def __aenter__(self) -> Self:
         self._folder = GuardedFolder("breakwire-toy-")
         folder = self._folder.path
-        app_file = folder / "app.pickle"
-        app_file.write_bytes(cloudpickle.dumps(self._make_app))
-        job = Job(host="127.0.0.1", port=0, app_file=str(app_file))
-        self._process = InstanceProcess("the toy server", job, child_environment({}), folder / "toy.log")
         try:
+            app_file = carry.write(self._make_app, folder / "app.pickle")
+            job = Job(host="127.0.0.1", port=0, app_file=app_file)
+            self._process = InstanceProcess("the toy server", job, child_environment({}), folder / "toy.log")
             await self._process.start()
         except BaseException:
             await self.stop()

@@ -9,6 +9,13 @@ from reference_impl.core.trace import Hop
 
 STORE, REDIS = "store", "Redis"
 
+DRAWN = {
+    *("client_sent", "received", "stored", "event_published", "broadcast", "client_acked", "published"),
+    *("bus_received", "excluded", "enqueued", "client_received"),
+    *("acked", "written"),  # one row with client_acked and client_received: the two ends of one arrow
+}
+"""Hops that have a row of their own kind. Any other is shown by its name, where it happened."""
+
 
 class Trace:
     """Every hop of one message, in order of time. Shown in a notebook it draws itself.
@@ -20,7 +27,7 @@ class Trace:
     def __init__(self, hops: list[Hop], clients: list[LabClient], expected: list[LabClient]) -> None:
         self.hops = hops
         here = {hop.conversation_id for hop in hops}
-        clients = [client for client in clients if client.conversation_id in here]
+        clients = [client for client in clients if client.conversation_id in here or client in expected]
         self._labels = _labels(clients)
         self._homes = {self._labels[id(client)]: f"instance-{client.instance}" for client in clients}
         self._by_connection = {c.connection_id: self._labels[id(c)] for c in clients if c.connection_id}
@@ -94,9 +101,16 @@ class Trace:
             for hop in self._all("bus_received")
             if hop.instance == instance
         ]
-        for lane in sorted(lane for lane, home in self._homes.items() if home == instance):
+        for lane in self._lanes_at(instance):
             rows += self._delivering(instance, lane)
-        return rows
+        others = [hop for hop in self.hops if hop.instance == instance and hop.hop not in DRAWN]
+        return rows + [self._step(hop, instance, instance, hop.hop, "local") for hop in others]
+
+    def _lanes_at(self, instance: str) -> list[str]:
+        """The clients of an instance, also those that the lab did not open: a browser, `curl`."""
+        ours = {lane for lane, home in self._homes.items() if home == instance}
+        delivered = [hop for hop in self.hops if hop.instance == instance and hop.hop in ("enqueued", "excluded")]
+        return sorted(ours | {self._lane_of(hop) for hop in delivered})
 
     def _delivering(self, instance: str, lane: str) -> list[Step]:
         rows = []

@@ -104,9 +104,9 @@ class Connection:
     async def _write(self) -> None:
         try:
             while (frame := await self.outbox.get()) is not None:
-                await self._transport.send_text(frame.text)
                 if self._recorder.on and frame.message_id:
-                    self._hop("written", frame)
+                    self._hop("written", frame)  # before: the peer may have it before the call returns
+                await self._transport.send_text(frame.text)
             code, reason = self._close_with or (CloseCode.INTERNAL_ERROR, "")
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await self._transport.close(code, reason)

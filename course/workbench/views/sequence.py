@@ -54,7 +54,7 @@ def as_svg(lanes: list[str], steps: list[Step]) -> str:
         f"<desc>{escape(as_text(steps))}</desc>",
         f"<rect width='{WIDTH}' height='{height}' rx='8' fill='#ffffff' stroke='#d0d7de'/>",
         *(_marker(phase, colour) for phase, colour in COLOURS.items()),
-        *(_lane(name, x, height) for name, x in xs.items()),
+        *(_lane(name, x, height, gap) for name, x in xs.items()),
     ]
     for number, step in enumerate(steps):
         parts.append(_row(step, xs, HEAD + ROW * number + ROW / 2))
@@ -68,12 +68,14 @@ def _marker(phase: str, colour: str) -> str:
     )
 
 
-def _lane(name: str, x: float, height: int) -> str:
-    width = max(56, 8 * len(name) + 16)
+def _lane(name: str, x: float, height: int, gap: float) -> str:
+    width = min(max(56, 8 * len(name) + 16), int(gap) - 6)
+    fits = max(1, (width - 8) // 7)
+    shown = name if len(name) <= fits else name[: fits - 1] + "…"
     return (
         f"<line x1='{x:.1f}' y1='44' x2='{x:.1f}' y2='{height - FOOT / 2}' stroke='#d0d7de' stroke-width='2'/>"
         f"<rect x='{x - width / 2:.1f}' y='14' width='{width}' height='26' rx='5' fill='#f6f8fa' stroke='#8c959f'/>"
-        f"<text x='{x:.1f}' y='31' text-anchor='middle' font-weight='600' fill='#1f2328'>{escape(name)}</text>"
+        f"<text x='{x:.1f}' y='31' text-anchor='middle' font-weight='600' fill='#1f2328'>{escape(shown)}</text>"
     )
 
 

@@ -1,0 +1,75 @@
+"""Reads ``manifest.toml``: chapters, exercises, checks."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from course.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class CheckInfo(msgspec.Struct, frozen=True):
+    """One graded property."""
+
+    id: str
+    title: str
+    points: int
+    hints: list[str]
+
+
+class ExerciseInfo(msgspec.Struct, frozen=True):
+    """One exercise; ``subject`` is what the learner defines, ``module`` has its cases and its judge."""
+
+    number: int
+    title: str
+    subject: str
+    module: str
+    checks: list[CheckInfo]
+
+
+class ChapterInfo(msgspec.Struct, frozen=True):
+    """One chapter; ``name`` is that of its notebook, lesson, exercise and solution."""
+
+    number: int
+    name: str
+    title: str
+    exercises: list[ExerciseInfo]
+
+    @property
+    def checks(self) -> list[CheckInfo]:
+        """All checks of the chapter, in order."""
+        return [check for exercise in self.exercises for check in exercise.checks]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The course."""
+
+    chapters: list[ChapterInfo]
+    misconceptions: dict[str, str]
+
+    def chapter(self, number: int) -> ChapterInfo:
+        """The chapter with this number. Raises ``UserError``."""
+        for chapter in self.chapters:
+            if chapter.number == number:
+                return chapter
+        known = ", ".join(str(chapter.number) for chapter in self.chapters)
+        raise UserError(f"there is no chapter {number} with exercises; there is {known}")
+
+    def find(self, check_id: str) -> tuple[ExerciseInfo, CheckInfo]:
+        """The check with this id, and its exercise. Raises ``UserError``."""
+        for chapter in self.chapters:
+            for exercise in chapter.exercises:
+                for check in exercise.checks:
+                    if check.id == check_id:
+                        return exercise, check
+        known = ", ".join(check.id for chapter in self.chapters for check in chapter.checks)
+        raise UserError(f"there is no check {check_id!r}; the checks are {known}")
+
+
+@cache
+def load() -> Manifest:
+    """The course's manifest."""
+    return msgspec.convert(tomllib.loads((ROOT / "course" / "manifest.toml").read_text()), Manifest)
