@@ -32,9 +32,10 @@ def main() -> None:
 def lab(
     port: Annotated[int, typer.Option(help="Where JupyterLab listens; the next free one if it is taken.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    extra: Annotated[list[str] | None, typer.Argument(metavar="[-- JUPYTER…]", help="For JupyterLab itself.")] = None,
 ) -> None:
     """Open the course in JupyterLab, on the start page."""
-    _module("course.lab_server").run(port=port, browser=browser)
+    _module("course.lab_server").run(port=port, browser=browser, extra=tuple(extra or ()))
 
 
 @app.command()

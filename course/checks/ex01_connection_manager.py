@@ -17,40 +17,10 @@ import random
 from typing import Any
 
 from course.checks.case import Case, Check, Failure, MakeCases, Observation, outcome_of
+from course.checks.fake_socket import FakeSocket
 
 LIMIT = 2
 USERS = ("ann", "bob")
-
-
-class FakeSocket:
-    """A socket that does what the case says."""
-
-    def __init__(self, name: str, *, fails: bool = False, gate: asyncio.Event | None = None) -> None:
-        self.name = name
-        self.fails = fails
-        self.dead = False
-        self.got = 0
-        self.closed = False
-        self._gate = gate
-
-    async def accept(self) -> None:
-        """The handshake: may wait, may fail."""
-        await asyncio.sleep(0)
-        if self._gate is not None:
-            await self._gate.wait()
-        if self.fails:
-            raise ConnectionError("the peer is gone")
-
-    async def send_json(self, _payload: Any) -> None:
-        """Raises once the peer is dead."""
-        await asyncio.sleep(0)
-        if self.dead:
-            raise ConnectionError("the peer is gone")
-        self.got += 1
-
-    async def close(self, _code: int = 1000, _reason: str = "") -> None:
-        """Never fails."""
-        self.closed = True
 
 
 # -- driving: runs the learner's class, decides nothing -----------------------------------------------------------
@@ -93,10 +63,12 @@ async def _take(manager: Any, step: list[Any], sockets: dict[str, FakeSocket], m
 
 async def _connect(manager: Any, user: str, socket: FakeSocket, made: list[Any]) -> list[Any]:
     outcome = await outcome_of(manager.connect(user, socket))
-    if outcome[0] == "returned":
-        made.append(outcome[1])
-        return ["returned", "an id" if isinstance(outcome[1], str) and outcome[1] else repr(outcome[1])]
-    return outcome
+    if outcome[0] == "raised":
+        return outcome
+    made.append(outcome[1])
+    if not isinstance(outcome[1], str) or not outcome[1]:
+        return ["returned", repr(outcome[1])]
+    return ["returned", "an id" if made.count(outcome[1]) == 1 else "an id that another connection has"]
 
 
 def _state(manager: Any) -> dict[str, Any]:
@@ -186,6 +158,8 @@ def _outcome_problem(model: Model, step: list[Any], outcome: list[Any]) -> Probl
 
 
 def _connect_problem(outcome: list[Any], *, expected: bool) -> Problem | None:
+    if expected and outcome == ["returned", "an id that another connection has"]:
+        return "same_id_twice", "connect returned an id that another connection has"
     if expected and outcome != ["returned", "an id"]:
         what = f"connect raised {outcome[1]}" if outcome[0] == "raised" else "connect returned no connection id"
         return "counts_failed_accepts", f"{what}, but there was room"
@@ -282,9 +256,14 @@ def _exhaustive_then_random(alphabet: list[list[Any]], longest: int, randomly: i
         for case in small:
             if case:
                 unique.setdefault(str(case), case)
-        return sorted(unique.values(), key=len) + longer
+        return sorted(unique.values(), key=_size) + longer
 
     return cases
+
+
+def _size(case: Case) -> int:
+    """How much a reader has to follow: handshakes at the same time count each."""
+    return sum(len(step[2]) if step[0] == "connect_together" else 1 for step in case)
 
 
 def _within_limit(case: Case) -> Case:

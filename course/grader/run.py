@@ -139,6 +139,8 @@ def _pytest(
     finally:
         _end_session(process)
         reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
     with os.fdopen(reading) as results:
         written = results.read()
     return _parsed(written), "flooded" if flooded.is_set() else ended
