@@ -1,11 +1,16 @@
 """Carries what a learner has written in a notebook cell into a process of its own."""
 
+import copyreg
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
+from starlette.datastructures import State
 
 from course.errors import UserError
+
+# An app carries its State, whose __getattr__ recurses for ever on an object that is only half unpickled.
+copyreg.pickle(State, lambda state: (State, (dict(state._state),)))
 
 
 def write(thing: Any, path: Path) -> str:

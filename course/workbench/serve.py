@@ -150,7 +150,7 @@ def _print_for_people(cluster: Cluster) -> None:
 database    {cluster.database_url}
 
 Sign in as a demo user:  course token alice
-HTTP, to try by hand:    {first}/docs
+HTTP, to try by hand:    curl -H "Authorization: Bearer $(course token alice)" {first}/api/v1/conversations
 WebSocket:               {first.replace("http", "ws", 1)}/ws/CONVERSATION_ID
                          with the subprotocols chat.v1 and bearer.TOKEN
 
