@@ -50,6 +50,7 @@ def environment(root: Path) -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(state / "data"),
         "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
         "JUPYTER_PREFER_ENV_PATH": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "JUPYTER_TOKEN": secrets.token_urlsafe(24),  # not on the command line, where everybody could read it
         "IPYTHONDIR": str(state / "ipython"),
         "MPLCONFIGDIR": str(state / "matplotlib"),

@@ -27,6 +27,7 @@ def main() -> int:
     owner_is_gone = threading.Event()
     threading.Thread(target=wait_for_owner, args=(owner_is_gone,), daemon=True).start()
     try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib doubles the start time
         if command:
             return run(command, owner_is_gone)
         owner_is_gone.wait()

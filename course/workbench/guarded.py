@@ -1,5 +1,6 @@
 """Starts the guard of a temporary folder or program: see ``guard.py``."""
 
+import secrets
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ class GuardedFolder:
     """
 
     def __init__(self, prefix: str, command: list[str] | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        self.path = Path(tempfile.gettempdir(), f"{prefix}{secrets.token_hex(8)}")
         arguments = [argument.replace("{folder}", str(self.path)) for argument in command or []]
         self._guard = subprocess.Popen(  # noqa: S603 - our own guard
             [sys.executable, "-I", "-S", str(GUARD), str(self.path), *arguments],
@@ -26,6 +27,8 @@ class GuardedFolder:
             stderr=subprocess.DEVNULL,
             process_group=0,  # Stop in Jupyter and Ctrl-C go to our group: Redis has to outlive the drain, not to end
         )
+        # Not before the guard is there: killed in between, we would leave a folder that nobody looks after.
+        self.path.mkdir(mode=0o700, exist_ok=True)  # the guard may have been faster
 
     @property
     def is_guarded(self) -> bool:
