@@ -4,10 +4,9 @@ import asyncio
 import secrets
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import httpx2
-from websockets.asyncio.client import connect
 
 from course.errors import UserError
 from course.workbench.client import Ack, LabClient
@@ -15,10 +14,11 @@ from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
 from course.workbench.lab_settings import lab_settings
 from course.workbench.recorder import LabRecorder
 from course.workbench.redis_server import RedisServer
+from course.workbench.sign_in import SignIn, open_socket
 from course.workbench.trace import Trace
 from course.workbench.views.state import InstanceState
 
-SignIn = Literal["subprotocol", "header", "ticket", "first_frame", "query"]
+__all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
 
@@ -137,27 +137,9 @@ class Lab:
     ) -> LabClient:
         """Opens a socket to any conversation with any token, and waits for nothing. For tries that are to fail."""
         token = token if token is not None else await self.token(user)
-        query = {"device_type": device_type} | ({"device_id": device_id} if device_id else {})
-        headers, subprotocols = {}, ["chat.v1"]
-        if sign_in == "subprotocol":
-            subprotocols.append(f"bearer.{token}")
-        elif sign_in == "header":
-            headers["Authorization"] = f"Bearer {token}"
-        elif sign_in == "query":
-            query["token"] = token
-        elif sign_in == "ticket":
-            query["ticket"] = await self._ticket(token, instance)
-        url = httpx2.URL(self.ws_url(instance, conversation_id), params=query)
-        websocket = await connect(
-            str(url),
-            subprotocols=subprotocols,  # type: ignore[arg-type]
-            additional_headers=headers,
-            compression=None,
-            ping_interval=None,
-            max_size=2**20,
-            max_queue=None,  # the lab keeps everything: what a client got is what the lesson is about
-            proxy=None,
-        )
+        device = {"device_type": device_type} | ({"device_id": device_id} if device_id else {})
+        credential = await self._ticket(token, instance) if sign_in == "ticket" else token
+        websocket = await open_socket(self.ws_url(instance, conversation_id), sign_in, credential, device)
         client = LabClient(
             websocket, user=user, instance=instance, conversation_id=conversation_id, note_hop=self._recorder.note
         )
@@ -242,7 +224,9 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
-        hops = self._recorder.hops_of(sent.id, sent.client_message_id, self._cluster.trace_files())
+        homes = {(one.conversation_id, f"instance-{one.instance}") for one in self.clients if self._is_served(one)}
+        files = self._cluster.trace_files()
+        hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, files, homes)
         return Trace(hops, self.clients, expected or [])
 
     def __repr__(self) -> str:
@@ -253,6 +237,9 @@ class Lab:
         return "\n".join(lines)
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _is_served(self, client: LabClient) -> bool:
+        return client.is_open and self.pid(client.instance) is not None
 
     async def _forget_keys(self) -> None:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""

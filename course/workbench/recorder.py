@@ -11,6 +11,9 @@ from reference_impl.core.trace import Hop
 
 _decoder = msgspec.json.Decoder(Hop)
 
+SETTLE_DEADLINE_S = 0.5
+QUIET_MS = 10
+
 
 class LabRecorder:
     """Keeps the clients' hops and reads the instances' ones, all on the machine's one monotonic clock."""
@@ -51,6 +54,30 @@ class LabRecorder:
             or (client_message_id and hop.message_id is None and hop.client_message_id == client_message_id)
         ]
         return sorted(mine, key=lambda hop: hop.t)
+
+    def settled_hops_of(
+        self, message_id: str, client_message_id: str | None, files: list[Path], homes: set[tuple[str, str]]
+    ) -> list[Hop]:
+        """``hops_of``, once every instance that has members has heard of the message and is done with it.
+
+        ``homes`` are pairs of conversation and instance. The receiver next door may be faster than the sender's
+        own instance; asked in between, two runs of one experiment would differ. Waits ``SETTLE_DEADLINE_S`` at most:
+        an instance that never hears is what a lesson may be about.
+        """
+        end = time.monotonic() + SETTLE_DEADLINE_S
+        while True:
+            hops = self.hops_of(message_id, client_message_id, files)
+            if _are_settled(hops, homes) or time.monotonic() > end:
+                return hops
+            time.sleep(QUIET_MS / 2000)  # other processes write: there is nothing to wait on
+
+
+def _are_settled(hops: list[Hop], homes: set[tuple[str, str]]) -> bool:
+    heard = {(hop.conversation_id, hop.instance) for hop in hops if hop.hop == "bus_received"}
+    here = {hop.conversation_id for hop in hops}
+    if not hops or any(home not in heard for home in homes if home[0] in here):
+        return False
+    return time.monotonic_ns() - hops[-1].t > QUIET_MS * 1_000_000
 
 
 def read_hops(path: Path) -> list[Hop]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +221,33 @@ async def test_the_trace_of_a_real_message() -> None:
         assert set(trace._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
         assert "never arrived" not in repr(lab.trace(ack, expected=[carol]))
         assert list((await lab.state(1))["connections_by_user"]) == ["carol"]
+
+
+async def test_a_trace_asked_for_at_once_is_complete() -> None:
+    """The receiver next door is often faster than the sender's own instance; the trace does not depend on it."""
+    async with Lab(instances=2) as lab:
+        alice, bob = await lab.client("alice", instance=0), await lab.client("bob", instance=1)
+        shown = set()
+        for number in range(100):
+            ack = await alice.send(str(number))
+            await bob.expect("new_message", text=str(number))
+            shown.add(re.sub(r" *\d+\.\d\d ms|seq \d+", "", repr(lab.trace(ack))))
+        assert len(shown) == 1, shown
+
+
+async def test_a_trace_of_what_redis_never_passed_on_does_not_wait_for_ever() -> None:
+    """A paused Redis: the trace comes soon, and ends at the store."""
+    async with Lab(instances=1) as lab:
+        alice, bob = await lab.client("alice"), await lab.client("bob")
+        await lab.redis.pause()
+        ack = await alice.send("hello")
+        start = time.monotonic()
+        trace = lab.trace(ack, expected=[bob])
+        assert time.monotonic() - start < 2
+        assert "stored" in trace.names
+        assert "bus_received" not in trace.names
+        assert "never arrived" in repr(trace)
+        await lab.redis.resume()
 
 
 async def test_a_taken_port_is_named() -> None:

@@ -3,8 +3,8 @@
 from html import escape
 from typing import NamedTuple
 
-WIDTH = 940
-TIME_COLUMN = 86
+WIDTH = 820
+TIME_COLUMN = 76
 HEAD, ROW, FOOT = 58, 30, 16
 FONT = "font-family='system-ui, sans-serif' font-size='12'"
 COLOURS = {
