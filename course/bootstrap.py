@@ -94,12 +94,20 @@ def ensure_installed() -> None:
             shutil.rmtree(str(VENV), ignore_errors=True)
             say("Making .venv with Python %s …" % platform.python_version())
             make_venv(uv)
-        if uv:
-            install_with_uv(uv)
-        else:
-            install_with_pip(find_pip())
+        install_packages(uv)
         stamp_file().write_text(stamp())
         say("Installed in %.0f s." % (time.monotonic() - start))
+
+
+def install_packages(uv: str | None) -> None:
+    """With uv if there is one. Where uv fails, pip may not: they look for mirrors and certificates elsewhere."""
+    if uv:
+        try:
+            install_with_uv(uv)
+            return
+        except BootstrapError as error:
+            say("uv: %s Trying pip." % error)
+    install_with_pip(find_pip())
 
 
 def is_current() -> bool:

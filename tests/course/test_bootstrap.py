@@ -142,3 +142,18 @@ def test_a_real_environment_is_made(project: Path) -> None:
         bootstrap.run([str(bootstrap.venv_python()), "-c", "import sys; sys.exit('No space left on device')"])
     shown = subprocess.run([str(bootstrap.venv_python()), "--version"], capture_output=True, text=True, timeout=30)
     assert shown.returncode == 0
+
+
+def test_where_uv_fails_pip_is_tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A uv that finds no index is no reason to give up: pip may know a mirror or a certificate that uv does not."""
+    called: list[str] = []
+
+    def fail(_uv: str) -> None:
+        raise bootstrap.BootstrapError("The package index can not be reached.")
+
+    monkeypatch.setattr(bootstrap, "install_with_uv", fail)
+    monkeypatch.setattr(bootstrap, "find_pip", lambda: ["pip"])
+    monkeypatch.setattr(bootstrap, "install_with_pip", called.extend)
+    bootstrap.install_packages("uv")
+    assert called == ["pip"]
+    assert "Trying pip" in capsys.readouterr().err
