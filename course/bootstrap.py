@@ -104,9 +104,10 @@ def install_packages(uv: str | None) -> None:
     if uv:
         try:
             install_with_uv(uv)
-            return
         except BootstrapError as error:
             say("uv: %s Trying pip." % error)
+        else:
+            return
     install_with_pip(find_pip())
 
 
