@@ -52,7 +52,7 @@ class ConversationFeed:
 
     async def open(self) -> None:
         """Starts at the conversation's head. The subscription must be live before: what comes meanwhile waits."""
-        head = await self._store.head(self.conversation_id)
+        head = (await self._store.heads([self.conversation_id]))[self.conversation_id]
         self._last_seq = head
         self._waiting = {seq: message for seq, message in self._waiting.items() if seq > head}
         self._deliver_waiting()
