@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position
+from reference_impl.model.presence import EndedLease, Lease, TakenLease
 
 Clock = Callable[[], datetime]
 """The current time, aware, UTC."""
@@ -65,22 +66,30 @@ class Broker(Protocol):
 class PresenceStore(Protocol):
     """Leases that say which connections of a user are alive, shared by all instances.
 
-    A lease ends by ``release`` or by itself, ``lease_s`` seconds after it was last renewed: a crashed
-    instance leaves no ghost. Times are the callers' clocks, which agree to within a second or so.
+    - A lease ends by itself, ``lease_s`` seconds after it was last renewed: a crashed instance leaves no ghost.
+    - Each lease that ends is reported by ``expire`` to exactly one caller, of whatever instance.
+    - Times are the callers' clocks, which agree to within a second or so.
+
     All methods raise ``Unavailable`` when the other side is away.
     """
 
-    async def renew(self, leases: list[tuple[str, str]], lease_s: float) -> list[bool]:
-        """Takes or renews ``(user_id, connection_id)`` leases in one round trip.
+    async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
+        """Takes leases or renews them, in one round trip. Returns those that were not there before."""
 
-        Returns for each whether that user had *another* live lease before.
-        """
+    async def release(self, lease: Lease, linger_s: float) -> None:
+        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed."""
 
-    async def release(self, user_id: str, connection_id: str) -> bool:
-        """Ends one lease. Returns whether the user still has another."""
+    async def expire(self) -> list[EndedLease]:
+        """Removes the leases whose time is over, and returns those that nobody else was told of."""
+
+    async def holds(self, lease: Lease) -> bool:
+        """Whether a lease is there: its absence tells a holder that the other side has lost its data."""
 
     async def online(self, user_ids: list[str]) -> set[str]:
         """Those of ``user_ids`` that have a live lease now."""
+
+    async def stop(self) -> None:
+        """Ends the connection, if there is one. Idempotent."""
 
 
 class TicketStore(Protocol):

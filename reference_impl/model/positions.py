@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from reference_impl.model.messages import MessageInfo
+
 
 class PositionKind(StrEnum):
     """``delivered``: it has reached one of their devices. ``read``: they have seen it."""
@@ -40,3 +42,11 @@ def furthest(positions: list[Position]) -> list[Position]:
             if key not in best or best[key].seq < position.seq:
                 best[key] = msgspec.structs.replace(position, kind=kind)
     return list(best.values())
+
+
+def with_read_mark(message: MessageInfo, positions: dict[str, MemberPositions]) -> MessageInfo:
+    """The message with ``is_read`` set if anybody but its sender has come that far."""
+    is_read = any(
+        position.read >= message.seq for user_id, position in positions.items() if user_id != message.sender_id
+    )
+    return msgspec.structs.replace(message, is_read=True) if is_read else message
