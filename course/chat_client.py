@@ -322,15 +322,16 @@ class ChatClient:
     async def _run(self) -> None:
         ended = ClientClosed(NORMAL, "closed by the application")
         try:
-            while not self._closing:
+            while True:
                 code, reason = await self._connect_once()
+                if self._closing:
+                    return
+                logger.info("conversation %s: connection ended (%s %s)", self.conversation_id, code, reason)
                 pause = self._pause_after(code, reason)
                 if pause is None:
                     ended = ClientClosed(code, reason)
                     return
-                logger.info("conversation %s: connection ended (%s %s)", self.conversation_id, code, reason)
-                if not self._closing:
-                    await asyncio.sleep(pause)
+                await asyncio.sleep(pause)
         except Exception as error:
             logger.exception("conversation %s: the client failed", self.conversation_id)
             ended = ClientClosed(NO_CLOSE_FRAME, f"the client failed: {error!r}")
