@@ -104,7 +104,8 @@ def message(seq: int, sender: str = "bob") -> Message:
 
 
 def client(stage: Stage, **options: Any) -> ChatClient:
-    return ChatClient(stage.url, "general", "token", **({"backoff": FAST, "gap_grace": 0.02} | options))
+    quick: dict[str, Any] = {"backoff": FAST, "gap_grace": 0.02}
+    return ChatClient(stage.url, "general", "token", **(quick | options))
 
 
 async def take(chat: ChatClient, count: int) -> list[Message]:
@@ -129,8 +130,10 @@ def silent_port() -> int:
         return int(sock.getsockname()[1])
 
 
-async def stays_open(peer: Peer) -> None:
+async def one_message(peer: Peer) -> None:
+    """Who has got it has this connection."""
     await peer.connected(0)
+    await peer.messages(1)
     await peer.stay()
 
 
@@ -181,12 +184,14 @@ def test_a_full_buffer_is_dropped_and_a_resume_brings_it_all(arrival: list[int],
 
 def test_a_head_that_was_not_seen_is_a_gap() -> None:
     sequencer = Sequencer(4)
-    sequencer.note_head(3)
-    assert not sequencer.has_gap
-    sequencer.note_head(5)
-    assert sequencer.has_gap
+
+    def has_gap_at(head: int) -> bool:
+        sequencer.note_head(head)
+        return sequencer.has_gap
+
+    assert [has_gap_at(head) for head in (3, 4, 5)] == [False, False, True]
     assert sequencer.offer(5, message(5)) == [message(5)]
-    assert not sequencer.has_gap
+    assert not has_gap_at(5)
 
 
 @pytest.mark.parametrize(
@@ -266,18 +271,11 @@ class Dice(random.Random):
 )
 async def test_close_codes_after_which_it_comes_back(code: int, reason: str, bounds: tuple[float, float]) -> None:
     dice = Dice()
-    async with playing(closes(code, reason), stays_open) as stage:
-        async with client(stage, backoff=Backoff(first=1, longest=4, rng=dice)) as chat:
-            await until(lambda: chat.reconnects == 1)
-        assert len(stage.peers) == 2
+    backoff = Backoff(first=1, longest=4, rng=dice)
+    async with playing(closes(code, reason), one_message) as stage, client(stage, backoff=backoff) as chat:
+        assert await take_seqs(chat, 1) == [1]
+        assert chat.reconnects == 1
     assert dice.bounds == [bounds]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Lets everything else run until it is so."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():
-            await asyncio.sleep(0.002)  # noqa: ASYNC110 - what is waited for has no event
 
 
 @pytest.mark.parametrize("code", [1008, 1009, 4003])
@@ -318,9 +316,9 @@ async def test_4001_asks_for_a_new_token() -> None:
     async def ask() -> str:
         return next(tokens)
 
-    async with playing(closes(4001), stays_open) as stage:
+    async with playing(closes(4001), one_message) as stage:
         async with ChatClient(stage.url, "general", ask, backoff=FAST) as chat:
-            await until(lambda: chat.reconnects == 1)
+            assert await take_seqs(chat, 1) == [1]
         assert [peer.token for peer in stage.peers] == ["old", "new"]
 
 
@@ -351,7 +349,7 @@ async def test_a_token_that_can_not_be_had_now_is_asked_for_again() -> None:
             raise answer
         return str(answer)
 
-    async with playing(stays_open) as stage, ChatClient(stage.url, "general", ask, backoff=FAST) as chat:
+    async with playing(one_message) as stage, ChatClient(stage.url, "general", ask, backoff=FAST) as chat:
         assert chat.state == "open"
 
 
@@ -359,7 +357,7 @@ async def test_a_bug_in_the_application_s_token_function_ends_the_client() -> No
     async def ask() -> str:
         raise KeyError("access_token")
 
-    async with playing(stays_open) as stage:
+    async with playing(one_message) as stage:
         with pytest.raises(ClientClosed, match="KeyError") as caught:
             async with ChatClient(stage.url, "general", ask):
                 pass
@@ -505,13 +503,13 @@ async def test_a_silent_connection_is_taken_for_dead() -> None:
         await peer.connected(0, heartbeat_interval=0.01)
         await peer.stay()
 
-    async with playing(silent, stays_open) as stage, client(stage) as chat:
-        await until(lambda: chat.reconnects == 1)
-        assert chat.state == "open"
+    async with playing(silent, one_message) as stage, client(stage) as chat:
+        assert await take_seqs(chat, 1) == [1]
+        assert (chat.state, chat.reconnects) == ("open", 1)
 
 
 async def test_each_attempt_takes_the_next_instance() -> None:
-    async with playing(stays_open) as stage:
+    async with playing(one_message) as stage:
         urls = [f"http://127.0.0.1:{silent_port()}/", stage.url.replace("ws", "http")]
         async with ChatClient(urls, "general", "token", backoff=FAST) as chat:
             assert (chat.state, chat.reconnects) == ("open", 0)
@@ -707,13 +705,14 @@ async def test_read_and_delivered_are_told_again_after_a_reconnect() -> None:
 
     async def second(peer: Peer) -> None:
         await peer.connected(9)
+        await peer.messages(10)
         heard.extend([await peer.hear("read"), await peer.hear("delivered"), await peer.hear("typing")])
         await peer.stay()
 
     async with playing(first, second) as stage, client(stage) as chat:
         await chat.read(7)
         await chat.delivered(9)
-        await until(lambda: chat.reconnects == 1)
+        assert await take_seqs(chat, 1) == [10]
         await chat.typing(False)  # written before the goodbye
     assert heard == [
         {"type": "read", "seq": 7},
@@ -726,9 +725,10 @@ async def test_read_and_delivered_are_told_again_after_a_reconnect() -> None:
 
 
 async def test_close_ends_waiting_sends_and_iteration() -> None:
-    async with playing(stays_open) as stage:
+    async with playing(one_message) as stage:
         chat = client(stage)
         await chat.start()
+        assert await take_seqs(chat, 1) == [1]
         sending = asyncio.create_task(chat.send("hello"))
         iterating = asyncio.create_task(rest(chat))
         await asyncio.sleep(0)  # both take their first step
@@ -743,27 +743,23 @@ async def test_close_ends_waiting_sends_and_iteration() -> None:
 
 
 async def test_close_while_it_connects_or_pauses_leaves_no_task() -> None:
-    accepted = asyncio.Event()
-
-    async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set()
-        await reader.read()  # until the client has gone
-        writer.close()
-
     before = asyncio.all_tasks()
-    async with await asyncio.start_server(never_answers, "127.0.0.1", 0) as server:
-        connecting = ChatClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", "general", "token")
-        pausing = ChatClient(f"ws://127.0.0.1:{silent_port()}", "general", "token", backoff=Backoff(first=3600))
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes connections, and answers no handshake
+        listener.setblocking(False)
+        connecting = ChatClient(f"ws://127.0.0.1:{listener.getsockname()[1]}", "general", "token")
+        pausing = ChatClient(f"ws://127.0.0.1:{silent_port()}", "general", "token", backoff=Backoff(3600, longest=3600))
         never_started = ChatClient("ws://127.0.0.1:1", "general", "token")
         starting = [asyncio.create_task(chat.start()) for chat in (connecting, pausing)]
         async with asyncio.timeout(DEADLINE_S):
-            await accepted.wait()
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
             for chat in (connecting, pausing, never_started):
                 await chat.close()
+                assert chat.state == "closed"
             for task in starting:
                 with pytest.raises(ClientClosed):
                     await task
-    await until(lambda: asyncio.all_tasks() <= before)
+        accepted.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_start_without_a_server_has_a_deadline() -> None:
