@@ -36,6 +36,8 @@ websocket_logger.setLevel(logging.INFO)  # at DEBUG it writes down the handshake
 Frame = dict[str, Any]
 OnEvent = Callable[[str, Frame], None]
 AskToken = Callable[[], Awaitable[str]]
+Outgoing = asyncio.Queue[str | None]
+"""Frames for the one writer of a connection; None is the goodbye."""
 
 GAP_GRACE_S = 1.0
 """How long a missing message may be missing: it may have been overtaken, or be one of our own without its ack."""
@@ -127,7 +129,7 @@ class _Pending:
     """A send that waits for its answer; each try has an answer of its own."""
 
     frame: Frame
-    answer: "asyncio.Future[Ack]"
+    answer: asyncio.Future[Ack]
 
 
 class ChatClient:
@@ -144,6 +146,18 @@ class ChatClient:
     up to ``seq``; ``replaced`` means that ``seq`` is lower, so the history is another one and starts anew. Among the
     messages a snapshot shows as a ``seq`` that is not the one before plus one.
     """
+
+    state: Literal["connecting", "open", "closed"] = "connecting"
+    user_id: str | None = None
+    """Who the server says this is. None until it is connected."""
+    ended: ClientClosed | None = None
+    """Why the client is closed."""
+    reconnects = 0
+    """Connections after the first one."""
+    resumes = 0
+    """Answers to a ``resume``, on a new connection or on an open one."""
+    snapshots = 0
+    """Those of them that were a snapshot."""
 
     def __init__(
         self,
@@ -166,16 +180,6 @@ class ChatClient:
         the last message the application has; without it the client starts with what comes after it connects.
         """
         self.conversation_id = conversation_id
-        self.user_id: str | None = None
-        self.state: Literal["connecting", "open", "closed"] = "connecting"
-        self.ended: ClientClosed | None = None
-        """Why the client is closed."""
-        self.reconnects = 0
-        """Connections after the first one."""
-        self.resumes = 0
-        """Answers to a ``resume``, on a new connection or on an open one."""
-        self.snapshots = 0
-        """Those of them that were a snapshot."""
         self._urls = [_websocket_base(url) for url in ([urls] if isinstance(urls, str) else urls)]
         self._device = {"device_type": device_type} | ({} if device_id is None else {"device_id": device_id})
         self._ask_token = token if callable(token) else None
@@ -190,7 +194,7 @@ class ChatClient:
         self._pending: dict[str, _Pending] = {}
         self._marks: dict[str, int] = {}
         self._runner: asyncio.Task[None] | None = None
-        self._outgoing: asyncio.Queue[str | None] | None = None  # there is one while the connection is open
+        self._outgoing: Outgoing | None = None  # there is one while a connection is open
         self._silence_limit = connect_timeout
         self._opened_at: float | None = None
         self._attempts = self._connections = self._failures = self._rejections = 0
@@ -410,7 +414,7 @@ class ChatClient:
     async def _serve(self, websocket: ClientConnection) -> NoReturn:
         """Reads until the connection ends; raises what ended it."""
         self._silence_limit = self._connect_timeout  # for the first frame
-        outgoing: asyncio.Queue[str | None] = asyncio.Queue()
+        outgoing = Outgoing()
         helpers = [asyncio.create_task(_write(websocket, outgoing)), asyncio.create_task(self._repair_gaps())]
         try:
             while True:
@@ -425,7 +429,7 @@ class ChatClient:
                 helper.cancel()
             await asyncio.wait(helpers)
 
-    def _take_safely(self, raw: str | bytes, outgoing: "asyncio.Queue[str | None]") -> None:
+    def _take_safely(self, raw: str | bytes, outgoing: Outgoing) -> None:
         """A frame that can not be read is skipped: if a message was in it, that is a gap, and gaps are repaired."""
         try:
             frame = json.loads(raw)
@@ -455,7 +459,7 @@ class ChatClient:
                 self._resumed(data)
             self._tell(action, frame)
 
-    def _connected(self, data: Frame, outgoing: "asyncio.Queue[str | None]") -> None:
+    def _connected(self, data: Frame, outgoing: Outgoing) -> None:
         self.user_id = data["user_id"]
         self._silence_limit = MISSED_HEARTBEATS * (data.get("heartbeat_interval") or HEARTBEAT_INTERVAL_S)
         if not self._knows_last_seq:
@@ -534,7 +538,7 @@ class ChatClient:
                 self._put({"type": "resume", "last_seq": stuck_at})
 
 
-async def _write(websocket: ClientConnection, outgoing: "asyncio.Queue[str | None]") -> None:
+async def _write(websocket: ClientConnection, outgoing: Outgoing) -> None:
     """Writes frames in their order, until a None: then says goodbye. Ends too when the connection does."""
     with suppress(ConnectionClosed):  # the reader sees that as well
         while (text := await outgoing.get()) is not None:

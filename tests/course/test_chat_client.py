@@ -364,6 +364,17 @@ async def test_a_bug_in_the_application_s_token_function_ends_the_client() -> No
         assert isinstance(caught.value.__cause__, KeyError)
 
 
+async def test_no_token_is_in_any_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with playing(closes(1011), one_message) as stage:
+        async with ChatClient(stage.url, "general", "secret-token", backoff=FAST) as chat:
+            await take(chat, 1)
+        assert stage.peers[0].token == "secret-token"
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("course.")]
+    assert any("1011" in line for line in lines)
+    assert not any("secret-token" in line for line in lines)
+
+
 # ---- receiving -------------------------------------------------------------------------------------------------------
 
 
