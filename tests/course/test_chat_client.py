@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from course.chat_client import Backoff, ChatClient, ClientClosed, Frame, SendRefused, SendTimeout
-from course.chat_sequencer import Message, Sequencer
+from course.chat_client import Backoff, ChatClient, ClientClosed, Message, SendRefused, SendTimeout, Sequencer
+from course.chat_client.client import Frame
 
 DEADLINE_S = 10.0
 FAST = Backoff(first=0.005, longest=0.02)

@@ -1,7 +1,4 @@
-"""Puts a conversation's messages in order: each once, by ``seq``, without a gap. No I/O, no asyncio, no clock.
-
-Half of the client library: ``chat_client.py`` is the other one. Copy both; they need nothing else of this project.
-"""
+"""Puts a conversation's messages in order: each once, by ``seq``, without a gap. No I/O, no asyncio, no clock."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A client for the chat protocol, fit to copy: this file and ``chat_sequencer.py``, and the package ``websockets``.
+"""A client for the chat protocol.
 
     async with ChatClient("ws://127.0.0.1:8000", "general", token) as chat:
         ack = await chat.send("hello")
@@ -12,13 +12,12 @@ wants: each message once, in order, without a gap, and a ``send`` that means one
 import asyncio
 import json
 import logging
-import random
 import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -27,7 +26,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
-from .chat_sequencer import Message, Sequencer  # relative, so that the two files can live in any package
+from .errors import ClientClosed, SendRefused, SendTimeout  # relative: the folder can live in any package
+from .reconnect import AUTHENTICATION_FAILED, NO_CLOSE_FRAME, NORMAL, Backoff, ReconnectPolicy
+from .sequencer import Message, Sequencer
 
 logger = logging.getLogger(__name__)
 websocket_logger = logging.getLogger(f"{__name__}.websocket")
@@ -50,44 +51,11 @@ HEARTBEAT_INTERVAL_S = 30.0
 MISSED_HEARTBEATS = 3
 """Heartbeat intervals without a sign of the server, after which the connection is taken for dead."""
 
+TRY_AGAIN = {"rate_limited", "unavailable"}
+"""Errors after which the same message may be sent again: nothing was stored."""
+
 RETRY_AFTER_S = 1.0
-"""If the server says ``rate_limited`` and not for how long."""
-
-RESTART_SPREAD_S = 5.0
-"""If the server restarts and does not say over how many seconds its clients are to come back."""
-
-NORMAL, MESSAGE_TOO_BIG, POLICY_VIOLATION, RESTARTING = 1000, 1009, 1008, 1012
-NO_CLOSE_FRAME = 1006
-AUTHENTICATION_FAILED, ACCESS_DENIED, CONNECTION_LIMIT = 4001, 4003, 4008
-FINAL = {MESSAGE_TOO_BIG, POLICY_VIOLATION, ACCESS_DENIED}
-"""Close codes after which coming back would end the same way."""
-
-
-class SendRefused(Exception):
-    """The server does not take this message. ``retry_after`` is in seconds, where the server named it."""
-
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
-
-
-class SendTimeout(TimeoutError):
-    """No ack in time. The message may be stored or not; sending it again with this id is safe: it is stored once."""
-
-    def __init__(self, client_message_id: str) -> None:
-        super().__init__(f"no ack in time; send it again with client_message_id={client_message_id!r}")
-        self.client_message_id = client_message_id
-
-
-class ClientClosed(Exception):
-    """The client has ended for good: by ``close`` (code 1000), or by a close code that forbids to come back."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{code} {reason}".strip())
-        self.code = code
-        self.reason = reason
+"""If the server does not say after how long."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +65,6 @@ class Ack:
     id: str
     seq: int
     client_message_id: str
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Pauses between attempts, in seconds: a random part of a limit that grows from ``first`` to ``longest``.
-
-    Random over the whole range (full jitter): clients that lost one server together must not come back together.
-    """
-
-    first: float = 0.1
-    factor: float = 2.0
-    longest: float = 5.0
-    rng: random.Random = field(default_factory=random.Random, repr=False, compare=False)
-
-    def limit(self, failures: int) -> float:
-        """The longest pause after ``failures`` earlier failures in a row."""
-        return float(min(self.longest, self.first * self.factor ** min(failures, 100)))  # 100: no float overflow
-
-    def pause(self, failures: int) -> float:
-        """A random pause up to ``limit``."""
-        return self.rng.uniform(0, self.limit(failures))
-
-    def late(self) -> float:
-        """A pause for a server that is full: near the longest one."""
-        return self.rng.uniform(self.longest / 2, self.longest)
 
 
 @dataclass
@@ -184,7 +127,7 @@ class ChatClient:
         self._device = {"device_type": device_type} | ({} if device_id is None else {"device_id": device_id})
         self._ask_token = token if callable(token) else None
         self._token = None if callable(token) else token
-        self._backoff = backoff or Backoff()
+        self._policy = ReconnectPolicy(backoff or Backoff(), can_ask_token=self._ask_token is not None)
         self._on_event = on_event
         self._connect_timeout = connect_timeout
         self._gap_grace = gap_grace
@@ -197,7 +140,7 @@ class ChatClient:
         self._outgoing: Outgoing | None = None  # there is one while a connection is open
         self._silence_limit = connect_timeout
         self._opened_at: float | None = None
-        self._attempts = self._connections = self._failures = self._rejections = 0
+        self._attempts = self._connections = 0
         self._closing = False
         self._arrived, self._gap, self._settled, self._over = (asyncio.Event() for _ in range(4))
 
@@ -254,8 +197,8 @@ class ChatClient:
         """Sends a text message and returns its ack; over as many connections as that takes, stored once.
 
         ``fields``: ``is_important``, ``reply_to_message_id``. Waits and tries again when the server says
-        ``rate_limited``. Raises ``SendTimeout`` after ``timeout`` seconds, ``SendRefused``, ``ClientClosed``,
-        and ``ValueError`` for an id that is on its way already.
+        ``rate_limited`` or ``unavailable``. Raises ``SendTimeout`` after ``timeout`` seconds, ``SendRefused``,
+        ``ClientClosed``, and ``ValueError`` for an id that is on its way already.
         """
         name = client_message_id or str(uuid4())
         if name in self._pending:
@@ -300,7 +243,7 @@ class ChatClient:
             try:
                 return await self._pending[name].answer
             except SendRefused as refused:
-                if refused.code != "rate_limited":
+                if refused.code not in TRY_AGAIN:
                     raise
                 pause = RETRY_AFTER_S if refused.retry_after is None else refused.retry_after
             with suppress(TimeoutError):
@@ -331,7 +274,9 @@ class ChatClient:
                 if self._closing:
                     return
                 logger.info("conversation %s: connection ended (%s %s)", self.conversation_id, code, reason)
-                pause = self._pause_after(code, reason)
+                if code == AUTHENTICATION_FAILED:
+                    self._token = None
+                pause = self._policy.pause_after(code, reason, self._lasted())
                 if pause is None:
                     ended = ClientClosed(code, reason)
                     return
@@ -381,22 +326,9 @@ class ChatClient:
         query = self._device | ({"last_seq": str(self.last_seq)} if self._knows_last_seq else {})
         return f"{base}/ws/{quote(self.conversation_id, safe='')}?{urlencode(query)}"
 
-    def _pause_after(self, code: int, reason: str) -> float | None:
-        """Seconds to wait before the next attempt; None to give up."""
-        if self._opened_at is not None and time.monotonic() - self._opened_at > self._backoff.limit(self._failures):
-            self._failures = 0  # it outlived the pause that this saves, so a server that fails at once gets no storm
-        if code in FINAL:
-            return None
-        if code == AUTHENTICATION_FAILED:
-            self._token = None
-            self._rejections += 1
-            if self._ask_token is None or self._rejections > 1:
-                return None
-        if code == RESTARTING:
-            hint = re.search(r"within (\d+(?:\.\d+)?) s", reason)
-            return self._backoff.rng.uniform(0, float(hint[1]) if hint else RESTART_SPREAD_S)
-        self._failures += 1
-        return self._backoff.late() if code == CONNECTION_LIMIT else self._backoff.pause(self._failures - 1)
+    def _lasted(self) -> float | None:
+        """Seconds since the server said ``connected``; None if it did not."""
+        return None if self._opened_at is None else time.monotonic() - self._opened_at
 
     def _finish(self, ended: ClientClosed) -> None:
         """Nobody waits for a client that has ended."""
@@ -468,7 +400,7 @@ class ChatClient:
         self._sequencer.note_head(data["seq"])
         self._outgoing, self.state = outgoing, "open"
         self._opened_at = time.monotonic()
-        self._rejections = 0
+        self._policy.connected()
         self.reconnects = self._connections
         self._connections += 1
         for kind, seq in self._marks.items():
