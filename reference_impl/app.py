@@ -14,6 +14,7 @@ from reference_impl.adapters.broker_memory import MemoryBroker
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
+from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
@@ -27,12 +28,17 @@ from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.heartbeat_manager import HeartbeatManager, MakePing
+from reference_impl.core.memberships import Memberships
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.outbox_relay import OutboxRelay
+from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.presence_manager import PresenceManager
+from reference_impl.core.reconciler import Reconciler
+from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.conversation_service import ConversationService
@@ -129,8 +135,13 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         outbox_frames=settings.outbox_frames,
         outbox_bytes=settings.outbox_bytes,
     )
+    presence_announcer = make("presence_announcer", PresenceAnnouncer, router=message_router, conversations=store)
     presence_manager = make(
-        "presence_manager", PresenceManager, store=presence_store, lease_s=settings.presence_lease_s
+        "presence_manager",
+        PresenceManager,
+        store=presence_store,
+        announce=presence_announcer.announce,
+        lease_s=settings.presence_lease_s,
     )
     feeds = make(
         "conversation_feeds",
@@ -139,6 +150,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=store,
         connections=connection_manager,
     )
+    memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
+    reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
     connections = make(
         "distributed_connection_manager",
         DistributedConnectionManager,
@@ -146,6 +159,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,
+        memberships=memberships,
+        replay=make("replay", Replay, store=store, connections=connection_manager, clock=clock),
         event_bus=event_bus,
         instance_id=instance_id,
         clock=clock,
@@ -157,9 +172,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
         make_ping=_ping_maker(feeds, clock),
     )
-    relay = make("outbox_relay", OutboxRelay, router=message_router)
+    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
     broadcasting = make(
-        "broadcasting_service", BroadcastingService, event_bus=event_bus, relay=relay, recorder=recorder
+        "broadcasting_service",
+        BroadcastingService,
+        event_bus=event_bus,
+        relay=relay,
+        message_router=message_router,
+        recorder=recorder,
     )
 
     services = Services(
@@ -192,6 +212,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             recorder=recorder,
             max_content_bytes=settings.max_message_size,
         ),
+        activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
     )
     parts.require_all_known()
     return ChatSystem(
@@ -202,6 +223,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         broadcasting=broadcasting,
         connections=connections,
         heartbeat=heartbeat,
+        reconciler=reconciler,
+        presence_announcer=presence_announcer,
     )
 
 
@@ -213,10 +236,11 @@ def _recorder(settings: Settings) -> HopRecorder:
 
 def _redis_adapters(settings: Settings) -> dict[str, Any]:
     url, prefix = settings.redis_url or "", settings.redis_prefix
+    link = RedisLink(url)
     return {
-        "broker": RedisBroker(url, prefix=prefix),
-        "presence_store": RedisPresenceStore(url, prefix=prefix),
-        "tickets": RedisTicketStore(url, prefix=prefix),
+        "broker": RedisBroker(url, link, prefix=prefix),
+        "presence_store": RedisPresenceStore(link, prefix=prefix),
+        "tickets": RedisTicketStore(link, prefix=prefix),
     }
 
 
@@ -227,9 +251,14 @@ def _memory_adapters() -> dict[str, Any]:
 def _ping_maker(feeds: ConversationFeeds, clock: Callable[[], datetime]) -> MakePing:
     def make_ping(connection: Connection) -> EncodedFrame:
         now = clock()
-        conversation_id = next(iter(connection.conversation_ids), None)
-        seq = feeds.last_seq(conversation_id) if conversation_id is not None else None
-        data = {"timestamp": now.timestamp(), "seq": seq}
+        heads = {name: seq for name in connection.joined_ids if (seq := feeds.last_seq(name)) is not None}
+        data: dict[str, Any] = {"timestamp": now.timestamp()}
+        if connection.is_device_wide:
+            conversation_id = None
+            data |= {"seq": None, "heads": heads}
+        else:
+            conversation_id = next(iter(connection.joined_ids), None)
+            data["seq"] = heads.get(conversation_id or "")
         return encode_frame("ping", data, conversation_id=conversation_id, timestamp=now)
 
     return make_ping

@@ -11,6 +11,8 @@ from reference_impl.core.event_bus import EventBus
 from reference_impl.core.heartbeat_manager import HeartbeatManager
 from reference_impl.core.outbox_relay import OutboxRelay
 from reference_impl.core.ports import Store
+from reference_impl.core.presence_announcer import PresenceAnnouncer
+from reference_impl.core.reconciler import Reconciler
 from reference_impl.services.broadcasting_service import BroadcastingService
 
 logger = logging.getLogger(__name__)
@@ -30,12 +32,16 @@ class ChatSystem:
     broadcasting: BroadcastingService
     connections: DistributedConnectionManager
     heartbeat: HeartbeatManager
+    reconciler: Reconciler
+    presence_announcer: PresenceAnnouncer
 
     async def start(self) -> None:
         """Opens the store first and lets users in last."""
         await self.store.start()
         await self.relay.start()
         await self.connections.initialize()
+        await self.presence_announcer.start()
+        await self.reconciler.start()
         await self.heartbeat.start()
 
     async def drain(self) -> None:
@@ -47,6 +53,8 @@ class ChatSystem:
     async def stop(self) -> None:
         """Undoes ``start``, backwards. Idempotent."""
         await self.heartbeat.stop()
+        await self.reconciler.stop()
+        await self.presence_announcer.stop()
         await self.connections.shutdown()
         await self.event_bus.drain(self.services.settings.drain_timeout_s / 2)
         await self.relay.stop()
@@ -66,6 +74,8 @@ class ChatSystem:
             "conversations": self.connections.conversation_feeds.last_seqs,
             "leases": self.connections.presence_manager.held_leases,
             "broker_live": self.connections.message_router.is_live,
-            "lost_wakeups": self.relay.lost_wakeups,
+            "late_announcements": self.relay.late,
+            "swept_announcements": self.relay.swept,
+            "lost_frames": self.broadcasting.lost_frames,
             "handler_failures": self.event_bus.failures,
         }

@@ -34,14 +34,14 @@ class ExpectationFailed(AssertionError):
 
 
 class LabClient:
-    """One device of one user on one conversation.
+    """One device of one user on one conversation, or on all of them (``conversation_id`` None).
 
     Frames are read as they come and kept in ``frames``. ``expect`` takes the first one that fits and was not
     taken before, so expectations can be written in any order. It answers pings by itself.
     """
 
     def __init__(
-        self, websocket: ClientConnection, *, user: str, instance: int, conversation_id: str, note_hop: NoteHop
+        self, websocket: ClientConnection, *, user: str, instance: int, conversation_id: str | None, note_hop: NoteHop
     ) -> None:
         self.user = user
         self.instance = instance

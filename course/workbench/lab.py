@@ -103,16 +103,18 @@ class Lab:
         user: str,
         *,
         instance: int = 0,
-        conversation: str = "general",
+        conversation: str | None = "general",
         device_type: str = "web",
         device_id: str | None = None,
         sign_in: SignIn = "subprotocol",
+        last_seq: int | None = None,
     ) -> LabClient:
         """Connects a device of ``user`` to a conversation, and returns when the server has said ``connected``.
 
-        The conversation is made when it is first named; whoever connects to it is added to it before.
+        The conversation is made when it is first named; whoever connects to it is added to it before. None
+        connects the device to all conversations of its user. ``last_seq`` resumes: what follows it comes again.
         """
-        conversation_id = await self.conversation(conversation, user)
+        conversation_id = await self.conversation(conversation, user) if conversation is not None else None
         client = await self.connect(
             user,
             instance=instance,
@@ -120,6 +122,7 @@ class Lab:
             device_type=device_type,
             device_id=device_id,
             sign_in=sign_in,
+            last_seq=last_seq,
         )
         await client.expect("connected")
         return client
@@ -129,17 +132,19 @@ class Lab:
         user: str,
         *,
         instance: int,
-        conversation_id: str,
+        conversation_id: str | None,
         device_type: str = "web",
         device_id: str | None = None,
         sign_in: SignIn = "subprotocol",
         token: str | None = None,
+        last_seq: int | str | None = None,
     ) -> LabClient:
         """Opens a socket to any conversation with any token, and waits for nothing. For tries that are to fail."""
         token = token if token is not None else await self.token(user)
         device = {"device_type": device_type} | ({"device_id": device_id} if device_id else {})
+        resume = {} if last_seq is None else {"last_seq": str(last_seq)}
         credential = await self._ticket(token, instance) if sign_in == "ticket" else token
-        websocket = await open_socket(self.ws_url(instance, conversation_id), sign_in, credential, device)
+        websocket = await open_socket(self.ws_url(instance, conversation_id), sign_in, credential, device | resume)
         client = LabClient(
             websocket, user=user, instance=instance, conversation_id=conversation_id, note_hop=self._recorder.note
         )
@@ -185,9 +190,10 @@ class Lab:
         """The HTTP address of an instance."""
         return self._cluster.url(instance)
 
-    def ws_url(self, instance: int, conversation_id: str) -> str:
-        """The WebSocket address of a conversation on an instance."""
-        return f"{self.url(instance).replace('http', 'ws', 1)}/ws/{conversation_id}"
+    def ws_url(self, instance: int, conversation_id: str | None = None) -> str:
+        """The WebSocket address of a conversation on an instance; without one, that of a device-wide connection."""
+        path = "/ws" if conversation_id is None else f"/ws/{conversation_id}"
+        return self.url(instance).replace("http", "ws", 1) + path
 
     async def kill(self, instance: int) -> None:
         """SIGKILL: the instance gets no chance to say goodbye."""
@@ -224,7 +230,11 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
-        homes = {(one.conversation_id, f"instance-{one.instance}") for one in self.clients if self._is_served(one)}
+        homes = {
+            (one.conversation_id, f"instance-{one.instance}")
+            for one in self.clients
+            if one.conversation_id is not None and self._is_served(one)
+        }
         files = self._cluster.trace_files()
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, files, homes)
         return Trace(hops, self.clients, expected or [])

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from reference_impl.core.ports import PresenceStore
+from reference_impl.model.presence import EndedLease, Lease, TakenLease
 
 
 class MemoryPresenceStore(PresenceStore):
@@ -11,31 +12,41 @@ class MemoryPresenceStore(PresenceStore):
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._leases: dict[str, dict[str, float]] = {}  # user_id -> connection_id -> end of the lease
+        self._ends: dict[Lease, float] = {}
 
-    async def renew(self, leases: list[tuple[str, str]], lease_s: float) -> list[bool]:
+    async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
         """Takes or renews leases."""
-        were_online = []
-        for user_id, connection_id in leases:
-            others = self._live(user_id).keys() - {connection_id}
-            were_online.append(bool(others))
-            self._leases.setdefault(user_id, {})[connection_id] = self._now() + lease_s
-        return were_online
+        taken = []
+        for lease in leases:
+            if lease not in self._ends:
+                taken.append(TakenLease(lease, self._live(lease.user_id)))
+            self._ends[lease] = self._now() + lease_s
+        return taken
 
-    async def release(self, user_id: str, connection_id: str) -> bool:
-        """Ends one lease."""
-        self._leases.get(user_id, {}).pop(connection_id, None)
-        return bool(self._live(user_id))
+    async def release(self, lease: Lease, linger_s: float) -> None:
+        """Shortens one lease."""
+        if lease in self._ends:
+            self._ends[lease] = self._now() + linger_s
+
+    async def expire(self) -> list[EndedLease]:
+        """Removes what is over."""
+        ended = [lease for lease, end in self._ends.items() if end <= self._now()]
+        reports = []
+        for lease in ended:
+            del self._ends[lease]
+            reports.append(EndedLease(lease, self._live(lease.user_id)))
+        return reports
+
+    async def holds(self, lease: Lease) -> bool:
+        """Whether it is there."""
+        return lease in self._ends
 
     async def online(self, user_ids: list[str]) -> set[str]:
         """Who has a live lease."""
         return {user_id for user_id in user_ids if self._live(user_id)}
 
-    def _live(self, user_id: str) -> dict[str, float]:
-        """The user's leases that have not ended; forgets the others."""
-        live = {c: end for c, end in self._leases.get(user_id, {}).items() if end > self._now()}
-        if live:
-            self._leases[user_id] = live
-        else:
-            self._leases.pop(user_id, None)
-        return live
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def _live(self, user_id: str) -> list[Lease]:
+        return [lease for lease, end in self._ends.items() if lease.user_id == user_id and end > self._now()]

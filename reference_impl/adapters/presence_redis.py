@@ -1,60 +1,113 @@
-"""Presence leases in Redis: a sorted set per user, a connection's score is the end of its lease."""
+"""Presence leases in Redis: sorted sets, in which a lease's score is the moment of its end."""
 
+import logging
 import time
 from collections.abc import Callable
 
-from redis.asyncio import Redis
+import msgspec
+from redis.asyncio.client import Pipeline
+from redis.exceptions import WatchError
 
-from reference_impl.adapters.redis_client import redis_client, redis_errors
+from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.core.ports import PresenceStore
+from reference_impl.model.presence import EndedLease, Lease, TakenLease
+
+logger = logging.getLogger(__name__)
+
+PAGE = 200
+"""Ended leases taken at a time."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Lease).decode
 
 
 class RedisPresenceStore(PresenceStore):
-    """Each step on a user is one MULTI/EXEC: no other instance acts between its parts.
+    """Two sets hold each lease: ``ws:online_users`` all of them, to find what has ended;
+    ``ws:online_users:<user>`` the user's own, to know who is there.
 
-    The key itself expires with its last lease, so users who never come back leave nothing.
+    Both are changed in one MULTI/EXEC, so no other instance ever sees them disagree. Each key expires with
+    its last lease: users who never come back leave nothing. The braces put all keys into one slot of a
+    cluster, since a transaction can not span two.
     """
 
-    def __init__(self, url: str, *, prefix: str = "", now: Callable[[], float] = time.time) -> None:
-        self._redis: Redis = redis_client(url)
-        self._prefix = prefix + "ws:online:"
+    def __init__(self, link: RedisLink, *, prefix: str = "", now: Callable[[], float] = time.time) -> None:
+        self._link = link
+        self._all = prefix + "{ws:online_users}"
         self._now = now
 
-    async def renew(self, leases: list[tuple[str, str]], lease_s: float) -> list[bool]:
+    async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
         """One round trip for all of them."""
         now = self._now()
-        async with redis_errors("renewing presence"), self._redis.pipeline(transaction=True) as pipe:
-            for user_id, connection_id in leases:
-                key = self._prefix + user_id
-                pipe.zremrangebyscore(key, "-inf", now)
-                pipe.zrem(key, connection_id)
-                pipe.zcard(key)
-                pipe.zadd(key, {connection_id: now + lease_s})
-                pipe.pexpire(key, int(lease_s * 1000) + 1000)
+        ttl_ms = int(lease_s * 1000) + 1000
+        async with self._link.commands("renewing presence") as redis, redis.pipeline(transaction=True) as pipe:
+            for lease in leases:
+                member, key = _encode(lease), self._key(lease.user_id)
+                pipe.zrangebyscore(key, f"({now}", "+inf")
+                pipe.zadd(key, {member: now + lease_s})
+                pipe.pexpire(key, ttl_ms)
+                pipe.zadd(self._all, {member: now + lease_s})
+                pipe.pexpire(self._all, ttl_ms)
             replies = await pipe.execute()
-        return [bool(others) for others in replies[2::5]]
+        answers = zip(leases, replies[0::5], replies[1::5], strict=True)
+        return [TakenLease(lease, _others(lease, live)) for lease, live, added in answers if added]
 
-    async def release(self, user_id: str, connection_id: str) -> bool:
-        """Removes one lease and counts the rest."""
-        key = self._prefix + user_id
-        async with redis_errors("releasing presence"), self._redis.pipeline(transaction=True) as pipe:
-            pipe.zremrangebyscore(key, "-inf", self._now())
-            pipe.zrem(key, connection_id)
-            pipe.zcard(key)
+    async def release(self, lease: Lease, linger_s: float) -> None:
+        """Moves the end nearer. A lease that has ended stays ended."""
+        end = {_encode(lease): self._now() + linger_s}
+        async with self._link.commands("releasing presence") as redis, redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(self._key(lease.user_id), end, xx=True)
+            pipe.zadd(self._all, end, xx=True)
+            await pipe.execute()
+
+    async def expire(self) -> list[EndedLease]:
+        """Looks first: usually there is nothing to take, and that costs one command."""
+        async with self._link.commands("expiring presence") as redis:
+            if not await redis.zrangebyscore(self._all, "-inf", self._now(), start=0, num=1):
+                return []
+            async with redis.pipeline(transaction=True) as pipe:
+                return await self._take_ended(pipe)
+
+    async def _take_ended(self, pipe: Pipeline) -> list[EndedLease]:
+        await pipe.watch(self._all)  # who renews a lease between our look and our taking makes us start again
+        now = self._now()
+        members: list[bytes] = await pipe.zrangebyscore(self._all, "-inf", now, start=0, num=PAGE)  # type: ignore[assignment]
+        leases = [_decode(member) for member in members]
+        pipe.multi()  # type: ignore[no-untyped-call]
+        for member, lease in zip(members, leases, strict=True):
+            key = self._key(lease.user_id)
+            pipe.zrem(self._all, member)
+            pipe.zrem(key, member)
+            pipe.zrangebyscore(key, f"({now}", "+inf")
+        try:
             replies = await pipe.execute()
-        return bool(replies[2])
+        except WatchError:
+            return []  # it is looked at again in a moment
+        reports = zip(leases, replies[0::3], replies[2::3], strict=True)
+        return [EndedLease(lease, [_decode(member) for member in live]) for lease, removed, live in reports if removed]
+
+    async def holds(self, lease: Lease) -> bool:
+        """One command."""
+        async with self._link.commands("looking for a lease") as redis:
+            return await redis.zscore(self._all, _encode(lease)) is not None
 
     async def online(self, user_ids: list[str]) -> set[str]:
         """One round trip for all of them; writes nothing."""
         if not user_ids:
             return set()
         now = self._now()
-        async with redis_errors("reading presence"), self._redis.pipeline(transaction=False) as pipe:
+        async with self._link.commands("reading presence") as redis, redis.pipeline(transaction=False) as pipe:
             for user_id in user_ids:
-                pipe.zcount(self._prefix + user_id, f"({now}", "+inf")
+                pipe.zcount(self._key(user_id), f"({now}", "+inf")
             counts = await pipe.execute()
         return {user_id for user_id, count in zip(user_ids, counts, strict=True) if count}
 
     async def stop(self) -> None:
-        """Closes the connection. Idempotent."""
-        await self._redis.aclose()
+        """Closes the link. Idempotent."""
+        await self._link.stop()
+
+    def _key(self, user_id: str) -> str:
+        return f"{self._all}:{user_id}"
+
+
+def _others(lease: Lease, live: list[bytes]) -> list[Lease]:
+    return [other for other in map(_decode, live) if other != lease]

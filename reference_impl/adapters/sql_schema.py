@@ -21,6 +21,7 @@ users = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("display_name", String(200), nullable=False),
+    Column("membership_version", Integer, nullable=False, server_default="0"),  # +1 whenever they join or leave
 )
 
 conversations = Table(
@@ -39,6 +40,8 @@ participants = Table(
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("position", Integer, nullable=False, default=0),  # keeps the order in which they were named
+    Column("last_read_seq", Integer, nullable=False, server_default="0"),
+    Column("last_delivered_seq", Integer, nullable=False, server_default="0"),
     Index("participants_by_user", "user_id"),
 )
 
@@ -61,4 +64,13 @@ messages = Table(
     Column("extra_metadata", JSON),
     UniqueConstraint("conversation_id", "seq"),  # also the index that history reads by
     UniqueConstraint("sender_id", "client_message_id"),
+)
+
+outbox = Table(  # messages that are stored and that no instance is known to have announced yet
+    "outbox",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("outbox_by_age", "created_at"),
 )

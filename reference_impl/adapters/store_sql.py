@@ -1,23 +1,27 @@
-"""The store in a SQL database: messages and conversations together."""
+"""The store in a SQL database: messages, conversations and positions together."""
 
 from reference_impl.adapters.sql_database import SqlDatabase
 from reference_impl.adapters.store_sql_conversations import SqlConversationStore
 from reference_impl.adapters.store_sql_messages import SqlMessageStore
+from reference_impl.adapters.store_sql_positions import SqlPositionStore
 from reference_impl.core.ports import Store
 
 
-class SqlStore(SqlMessageStore, SqlConversationStore, Store):
-    """Both stores over one ``SqlDatabase``. ``database_url`` is, for example, ``sqlite:///chat.db``."""
+class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, Store):
+    """All of them over one ``SqlDatabase``. ``database_url`` is, for example, ``sqlite:///chat.db``."""
 
     def __init__(self, database_url: str) -> None:
         database = SqlDatabase(database_url)
         SqlMessageStore.__init__(self, database)
         SqlConversationStore.__init__(self, database)
+        SqlPositionStore.__init__(self, database)
 
     async def start(self) -> None:
         """Opens the database and creates what is missing."""
         await self._database.start()
 
     async def stop(self) -> None:
-        """Closes it."""
+        """Writes what is waiting, then closes it."""
+        await self._appends.stop()
+        await self._advances.stop()
         await self._database.stop()

@@ -51,6 +51,7 @@ class SqlConversationStore(ConversationStore):
                     for position, user_id in enumerate(conversation.participant_ids)
                 ],
             )
+            await _note_change(connection, conversation.participant_ids)
 
     async def find_conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None."""
@@ -77,15 +78,33 @@ class SqlConversationStore(ConversationStore):
             await connection.execute(
                 insert(participants).values(conversation_id=conversation_id, user_id=user_id, position=position)
             )
+            await _note_change(connection, [user_id])
 
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:
         """Removes, if there."""
         async with self._database.write() as connection:
-            await connection.execute(
+            removed = await connection.execute(
                 delete(participants).where(
                     participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
                 )
             )
+            if removed.rowcount:
+                await _note_change(connection, [user_id])
+
+    async def memberships(self, user_ids: Sequence[str]) -> dict[str, set[str]]:
+        """One query for all of them."""
+        query = select(participants.c.user_id, participants.c.conversation_id)
+        found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query.where(participants.c.user_id.in_(user_ids))):
+                found[row.user_id].add(row.conversation_id)
+        return found
+
+    async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """One query for all of them."""
+        query = select(users.c.id, users.c.membership_version).where(users.c.id.in_(user_ids))
+        async with self._database.read() as connection:
+            return {row.id: row.membership_version for row in await connection.execute(query)}
 
     async def _select(self, query: Select[*tuple[object, ...]]) -> list[Conversation]:
         async with self._database.read() as connection:
@@ -99,6 +118,12 @@ async def _is_participant(connection: AsyncConnection, conversation_id: str, use
         participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
     )
     return (await connection.execute(query)).scalar() is not None
+
+
+async def _note_change(connection: AsyncConnection, user_ids: Sequence[str]) -> None:
+    """In the same transaction as the change: who sees the new number sees the change, too."""
+    change = update(users).where(users.c.id.in_(user_ids))
+    await connection.execute(change.values(membership_version=users.c.membership_version + 1))
 
 
 async def _participants_of(connection: AsyncConnection, conversation_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -1,42 +1,38 @@
 """Messages in a SQL database."""
 
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
-from reference_impl.adapters.sql_schema import conversations, messages, participants
-from reference_impl.core.ports import MessageStore
-from reference_impl.model.errors import Forbidden
+from reference_impl.adapters.sql_schema import conversations, messages, outbox, participants
+from reference_impl.core.ports import Appended, MessageStore
+from reference_impl.model.errors import Forbidden, Invalid
 from reference_impl.model.messages import MessageDraft, MessageInfo
+
+LARGEST_GROUP = 200
+"""Messages in one transaction, at most. More would only make those at the front wait for those behind."""
 
 
 class SqlMessageStore(MessageStore):
-    """``append`` is one transaction: the conversation's row gives out the next number and stays locked
-    until the message is in. Two instances that write at once get two numbers, in the order of their
-    commits, and a transaction that fails gives its number back: no gaps.
+    """A message, its number and its outbox row are one transaction.
+
+    The conversation's row gives out the number and stays locked until the message is in. Two instances that
+    write at once get two numbers, in the order of their commits, and a transaction that fails gives its
+    numbers back: no gaps.
     """
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
+        self._appends: GroupCommit[MessageDraft, Appended] = GroupCommit(self._append_group, largest=LARGEST_GROUP)
 
-    async def append(self, draft: MessageDraft) -> tuple[MessageInfo, bool]:
-        """Stores a message under the next ``seq``."""
-        async with self._database.write() as connection:
-            await _require_participant(connection, draft)
-            if (known := await _sent_before(connection, draft)) is not None:
-                return known, False
-            next_seq = (
-                update(conversations)
-                .where(conversations.c.id == draft.conversation_id)
-                .values(seq=conversations.c.seq + 1)
-                .returning(conversations.c.seq)
-            )
-            message = draft.numbered((await connection.execute(next_seq)).scalar_one())
-            await connection.execute(insert(messages).values(seq=message.seq, **msgspec.structs.asdict(draft)))
-        return message, True
+    async def append(self, draft: MessageDraft) -> Appended:
+        """Stores a message under the next ``seq``, together with the others that arrive at this moment."""
+        return await self._appends.submit(draft)
 
     async def history(
         self,
@@ -58,30 +54,100 @@ class SqlMessageStore(MessageStore):
             page = [_message(row) for row in (await connection.execute(query)).mappings()]
         return page if after_seq is not None else page[::-1]
 
-    async def head(self, conversation_id: str) -> int:
-        """The last ``seq``."""
-        query = select(conversations.c.seq).where(conversations.c.id == conversation_id)
+    async def heads(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        """The last ``seq`` of each."""
+        query = select(conversations.c.id, conversations.c.seq).where(conversations.c.id.in_(conversation_ids))
         async with self._database.read() as connection:
-            return (await connection.execute(query)).scalar() or 0
+            found: dict[str, int] = {row.id: row.seq for row in await connection.execute(query)}
+        return {conversation_id: found.get(conversation_id, 0) for conversation_id in conversation_ids}
+
+    async def unannounced(self, before: datetime) -> dict[str, int]:
+        """The highest waiting ``seq`` of each conversation that has one."""
+        query = select(outbox.c.conversation_id, func.max(outbox.c.seq).label("highest"))
+        query = query.where(outbox.c.created_at < before).group_by(outbox.c.conversation_id)
+        async with self._database.read() as connection:
+            return {row.conversation_id: row.highest for row in await connection.execute(query)}
+
+    async def mark_announced(self, up_to: dict[str, int]) -> None:
+        """Deletes the outbox rows."""
+        done = delete(outbox).where(
+            outbox.c.conversation_id == bindparam("conversation"), outbox.c.seq <= bindparam("up_to")
+        )
+        async with self._database.write() as connection:
+            await connection.execute(done, [{"conversation": name, "up_to": seq} for name, seq in up_to.items()])
+
+    async def _append_group(self, drafts: list[MessageDraft]) -> list[Appended | Exception]:
+        async with self._database.write() as connection:
+            # The lock comes first: what is read after it can not change any more until we are done.
+            seqs = await _lock_heads(connection, {draft.conversation_id for draft in drafts})
+            members = await _members_among(connection, drafts)
+            known = await _sent_before(connection, drafts)
+            results = [_decide(draft, seqs, members, known) for draft in drafts]
+            new = [result.message for result in results if not isinstance(result, Exception) and result.is_new]
+            await _write(connection, new, seqs)
+        return results
 
 
-async def _require_participant(connection: AsyncConnection, draft: MessageDraft) -> None:
+def _decide(
+    draft: MessageDraft,
+    seqs: dict[str, int],
+    members: set[tuple[str, str]],
+    known: dict[tuple[str, str], MessageInfo],
+) -> Appended | Exception:
+    """What becomes of one draft; notes it in ``seqs`` and ``known`` for the drafts behind it in the group."""
+    if (draft.conversation_id, draft.sender_id) not in members:
+        return Forbidden("not a participant of this conversation")
+    if draft.client_message_id is not None:
+        first = known.get((draft.sender_id, draft.client_message_id))
+        if first is not None and first.conversation_id != draft.conversation_id:
+            return Invalid("this client_message_id was used in another conversation")
+        if first is not None:
+            return Appended(first, is_new=False)
+    seqs[draft.conversation_id] += 1
+    message = draft.numbered(seqs[draft.conversation_id])
+    if draft.client_message_id is not None:
+        known[draft.sender_id, draft.client_message_id] = message
+    return Appended(message, is_new=True)
+
+
+async def _lock_heads(connection: AsyncConnection, conversation_ids: set[str]) -> dict[str, int]:
+    """The heads, locked until the transaction ends. Always in the same order, so that two groups never deadlock."""
+    query = select(conversations.c.id, conversations.c.seq).where(conversations.c.id.in_(conversation_ids))
+    rows = await connection.execute(query.order_by(conversations.c.id).with_for_update())
+    return {row.id: row.seq for row in rows}
+
+
+async def _members_among(connection: AsyncConnection, drafts: list[MessageDraft]) -> set[tuple[str, str]]:
     """In the transaction itself: who is removed at this moment is either in time or not, never half."""
-    query = select(participants.c.user_id).where(
-        participants.c.conversation_id == draft.conversation_id, participants.c.user_id == draft.sender_id
-    )
-    if (await connection.execute(query)).scalar() is None:
-        raise Forbidden("not a participant of this conversation")
+    member = tuple_(participants.c.conversation_id, participants.c.user_id)
+    senders = {(draft.conversation_id, draft.sender_id) for draft in drafts}
+    query = select(participants.c.conversation_id, participants.c.user_id).where(member.in_(senders))
+    return {(row.conversation_id, row.user_id) for row in await connection.execute(query)}
 
 
-async def _sent_before(connection: AsyncConnection, draft: MessageDraft) -> MessageInfo | None:
-    if draft.client_message_id is None:
-        return None
-    query = select(messages).where(
-        messages.c.sender_id == draft.sender_id, messages.c.client_message_id == draft.client_message_id
+async def _sent_before(connection: AsyncConnection, drafts: list[MessageDraft]) -> dict[tuple[str, str], MessageInfo]:
+    names = {(draft.sender_id, draft.client_message_id) for draft in drafts if draft.client_message_id is not None}
+    if not names:
+        return {}
+    query = select(messages).where(tuple_(messages.c.sender_id, messages.c.client_message_id).in_(names))
+    found = [_message(row) for row in (await connection.execute(query)).mappings()]
+    return {(one.sender_id, one.client_message_id or ""): one for one in found}
+
+
+async def _write(connection: AsyncConnection, new: list[MessageInfo], seqs: dict[str, int]) -> None:
+    if not new:
+        return
+    rows = [msgspec.structs.asdict(message) for message in new]
+    for row in rows:
+        del row["is_read"]  # not a fact about the message, but about who asks
+    await connection.execute(insert(messages), rows)
+    waiting = [{"conversation_id": one.conversation_id, "seq": one.seq, "created_at": one.timestamp} for one in new]
+    await connection.execute(insert(outbox), waiting)
+    changed = {message.conversation_id for message in new}
+    next_head = update(conversations).where(conversations.c.id == bindparam("conversation"))
+    await connection.execute(
+        next_head.values(seq=bindparam("head")), [{"conversation": name, "head": seqs[name]} for name in changed]
     )
-    row = (await connection.execute(query)).mappings().first()
-    return _message(row) if row is not None else None
 
 
 def _message(row: RowMapping) -> MessageInfo:

@@ -12,9 +12,12 @@ from reference_impl.api.schemas import (
     MessageCreateRequest,
     MessageResponse,
     ParticipantRequest,
+    PositionResponse,
+    ReadRequest,
 )
-from reference_impl.model.conversations import Conversation
+from reference_impl.model.conversations import ConversationView
 from reference_impl.model.messages import MessageInfo
+from reference_impl.model.positions import PositionKind
 
 router = APIRouter(prefix="/api/v1/conversations", tags=["chat"])
 
@@ -38,7 +41,7 @@ async def list_conversations(user: CurrentUser, services: ServicesDep) -> list[C
 @router.get("/{conversation_id}")
 async def get_conversation(conversation_id: str, user: CurrentUser, services: ServicesDep) -> ConversationResponse:
     """One conversation of the caller."""
-    return _conversation(await services.conversations.get(conversation_id, user.user_id))
+    return _conversation(await services.conversations.view(conversation_id, user.user_id))
 
 
 @router.post("/{conversation_id}/participants", status_code=201)
@@ -96,8 +99,21 @@ async def list_messages(
     return [_message(message) for message in page]
 
 
-def _conversation(conversation: Conversation) -> ConversationResponse:
-    return ConversationResponse(**msgspec.structs.asdict(conversation))
+@router.post("/{conversation_id}/read", status_code=204)
+async def mark_read(conversation_id: str, body: ReadRequest, user: CurrentUser, services: ServicesDep) -> None:
+    """The caller has read everything up to ``seq``. Their other devices and the other members see it."""
+    await services.activity.advance(conversation_id, user.user_id, PositionKind.READ, body.seq)
+
+
+def _conversation(view: ConversationView) -> ConversationResponse:
+    return ConversationResponse(
+        **msgspec.structs.asdict(view.conversation),
+        unread_count=view.unread_count,
+        positions={
+            user_id: PositionResponse(delivered=position.delivered, read=position.read)
+            for user_id, position in view.positions.items()
+        },
+    )
 
 
 def _message(message: MessageInfo) -> MessageResponse:

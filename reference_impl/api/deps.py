@@ -10,6 +10,7 @@ from reference_impl.core.distributed_connection_manager import DistributedConnec
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import AuthenticationFailed
+from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
@@ -24,6 +25,7 @@ class Services:
     authentication: AuthenticationService
     conversations: ConversationService
     messages: MessageService
+    activity: ActivityService
     connections: DistributedConnectionManager
     clock: Clock
     recorder: HopRecorder

@@ -45,8 +45,15 @@ class ParticipantRequest(_Request):
     user_id: str
 
 
+class PositionResponse(BaseModel):
+    """Everything up to these numbers has reached the member, and was read by them."""
+
+    delivered: int
+    read: int
+
+
 class ConversationResponse(BaseModel):
-    """A conversation; ``seq`` is the number of its last message."""
+    """A conversation as the caller sees it; ``seq`` is the number of its last message."""
 
     id: str
     title: str
@@ -54,6 +61,14 @@ class ConversationResponse(BaseModel):
     participant_ids: list[str]
     created_at: datetime
     seq: int
+    unread_count: int
+    positions: dict[str, PositionResponse]
+
+
+class ReadRequest(_Request):
+    """The caller has read everything up to ``seq``."""
+
+    seq: int = Field(ge=0, le=2**53)
 
 
 class MessageCreateRequest(_Request):

@@ -7,26 +7,19 @@ from typing import Any
 from fastapi import WebSocket
 
 from reference_impl.api.deps import Services
+from reference_impl.api.frame_actions import FrameActions
 from reference_impl.core.connection import Connection
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import encode_frame
 from reference_impl.model.errors import (
     BadJson,
     ChatError,
-    Forbidden,
     Invalid,
     RateLimited,
     TooLarge,
     UnknownType,
 )
-from reference_impl.model.frames import (
-    AuthFrame,
-    ClientFrame,
-    PongFrame,
-    TextFrame,
-    client_message_id_of,
-    parse_client_frame,
-)
+from reference_impl.model.frames import client_message_id_of, parse_client_frame
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
@@ -34,9 +27,12 @@ logger = logging.getLogger(__name__)
 MAX_STRIKES = 10
 """Frames that can not be read, after which a client is not worth an answer any more."""
 
+GOODBYES = (1000, 1001)
+"""Close codes of a client that means to go. After any other, or none, it may be on its way back."""
+
 
 class SocketSession:
-    """Reads frames, acts on them, and answers through the connection's outbox.
+    """Reads frames, has them acted on, and answers through the connection's outbox.
 
     A frame that is wrong gets an ``error`` frame and the connection stays. Nothing a client sends ends in
     silence.
@@ -47,18 +43,22 @@ class SocketSession:
         websocket: WebSocket,
         services: Services,
         identity: Identity,
-        conversation_id: str,
+        conversation_id: str | None,
         connection_id: str,
     ) -> None:
+        self.is_lost = True
+        """Whether the peer vanished, as far as is known. False once it has said goodbye."""
         self._websocket = websocket
         self._services = services
-        self._identity = identity
         self._conversation_id = conversation_id
         self._connection: Connection = services.connections.connection_manager.connections_by_id[connection_id]
+        self._actions = FrameActions(services, identity, self._connection, conversation_id, self._answer)
         self._strikes = 0
 
-    async def run(self) -> None:
+    async def run(self, *, resume_from: int | None = None) -> None:
         """Returns when the peer has gone, or the server has closed the connection."""
+        if resume_from is not None and self._conversation_id is not None:
+            self._actions.resume(self._conversation_id, resume_from)
         reader = asyncio.create_task(self._read(), name=f"reader {self._connection.connection_id}")
         writer_ended = asyncio.create_task(self._connection.written())
         try:
@@ -67,6 +67,7 @@ class SocketSession:
             reader.cancel()
             writer_ended.cancel()
             results = await asyncio.gather(reader, writer_ended, return_exceptions=True)
+            await self._actions.stop()
         if isinstance(results[0], Exception):
             logger.error("connection %s: the reader failed", self._connection.connection_id, exc_info=results[0])
             self._connection.close(CloseCode.INTERNAL_ERROR, "server error")
@@ -83,6 +84,7 @@ class SocketSession:
             if self._strikes >= MAX_STRIKES:
                 self._connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
                 return
+        self.is_lost = event.get("code") not in GOODBYES
 
     async def _take(self, raw: str) -> None:
         try:
@@ -95,38 +97,9 @@ class SocketSession:
             self._refuse(error, client_message_id_of(raw))
             return
         try:
-            await self._act(frame)
+            await self._actions.act(frame)
         except ChatError as error:
             self._answer_error(error, getattr(frame, "client_message_id", None))
-
-    async def _act(self, frame: ClientFrame) -> None:
-        match frame:
-            case TextFrame():
-                await self._say(frame)
-            case AuthFrame():
-                self._renew(frame)
-            case PongFrame():
-                pass  # that it came is all it says
-
-    async def _say(self, frame: TextFrame) -> None:
-        self._hop("received", frame, via="websocket")
-        message = await self._services.messages.create_message(
-            self._conversation_id,
-            self._identity,
-            frame.content,
-            client_message_id=frame.client_message_id,
-            is_important=frame.is_important,
-            reply_to_message_id=frame.reply_to_message_id,
-            origin_connection_id=self._connection.connection_id,
-        )
-        self._answer("ack", {"client_message_id": frame.client_message_id, "id": message.id, "seq": message.seq})
-        self._hop("acked", frame, message_id=message.id)
-
-    def _renew(self, frame: AuthFrame) -> None:
-        identity = self._services.authentication.verify_token(frame.token)
-        if identity.user_id != self._identity.user_id:
-            raise Forbidden("the new token is another user's; open a connection of your own for them")
-        self._identity = identity
 
     def _refuse(self, error: ChatError, client_message_id: str | None = None) -> None:
         self._strikes += 1
@@ -138,19 +111,8 @@ class SocketSession:
             data["client_message_id"] = client_message_id
         if isinstance(error, RateLimited):
             data["retry_after"] = round(error.retry_after, 3)
-        self._answer("error", data)
+        self._answer("error", data, self._conversation_id)
 
-    def _answer(self, action: str, data: dict[str, Any]) -> None:
+    def _answer(self, action: str, data: dict[str, Any], conversation_id: str | None) -> None:
         now = self._services.clock()
-        self._connection.send(encode_frame(action, data, conversation_id=self._conversation_id, timestamp=now))
-
-    def _hop(self, hop: str, frame: TextFrame, **detail: Any) -> None:
-        if self._services.recorder.on:
-            self._services.recorder.hop(
-                hop,
-                client_message_id=frame.client_message_id,
-                conversation_id=self._conversation_id,
-                user_id=self._identity.user_id,
-                connection_id=self._connection.connection_id,
-                **detail,
-            )
+        self._connection.send(encode_frame(action, data, conversation_id=conversation_id, timestamp=now))

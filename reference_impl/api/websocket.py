@@ -1,7 +1,9 @@
 """The WebSocket door: from the handshake to the last frame of one connection."""
 
+import asyncio
 import logging
 from contextlib import suppress
+from typing import Any
 
 from fastapi import APIRouter, WebSocket
 
@@ -11,11 +13,19 @@ from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
-from reference_impl.model.errors import AuthenticationFailed, ChatError, ConnectionLimitExceeded, Forbidden
+from reference_impl.model.errors import (
+    AuthenticationFailed,
+    ChatError,
+    ConnectionLimitExceeded,
+    Forbidden,
+    Invalid,
+)
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
 router = APIRouter()
+
+MAX_DEVICE_CHARACTERS = 100
 
 
 class WebSocketTransport(Transport):
@@ -44,42 +54,91 @@ class WebSocketTransport(Transport):
 @router.websocket("/ws/{conversation_id}")
 async def chat_socket(websocket: WebSocket, conversation_id: str) -> None:
     """One device of one user on one conversation."""
+    await _serve(websocket, conversation_id)
+
+
+@router.websocket("/ws")
+async def device_socket(websocket: WebSocket) -> None:
+    """One device of one user on all of their conversations."""
+    await _serve(websocket, None)
+
+
+async def _serve(websocket: WebSocket, conversation_id: str | None) -> None:
     services: Services = websocket.app.state.services
     transport = WebSocketTransport(websocket)
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
     await transport.accept()
     try:
+        last_seq = _last_seq(websocket, conversation_id)
         identity = await sign_in(websocket, services)
-        await services.conversations.require_participant(conversation_id, identity.user_id)
-        connection_id = await _connect(websocket, transport, services, identity, conversation_id)
+        connection_id = await _connect(websocket, transport, services, identity, conversation_id, last_seq)
     except ChatError as error:
         await transport.close(_close_code_for(error), error.message)
         return
     session = SocketSession(websocket, services, identity, conversation_id, connection_id)
     try:
-        await session.run()
+        await session.run(resume_from=last_seq)
     finally:
-        await services.connections.disconnect(connection_id)
+        # In a task of its own: whatever ends this one must not leave half a connection behind.
+        await asyncio.shield(services.connections.disconnect(connection_id, lost=session.is_lost))
 
 
 async def _connect(
-    websocket: WebSocket, transport: Transport, services: Services, identity: Identity, conversation_id: str
+    websocket: WebSocket,
+    transport: Transport,
+    services: Services,
+    identity: Identity,
+    conversation_id: str | None,
+    last_seq: int | None,
 ) -> str:
-    def welcome(connection_id: str, seq: int) -> EncodedFrame:
-        data = {
+    def welcome(connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
+        data: dict[str, Any] = {
             "connection_id": connection_id,
             "instance_id": services.settings.instance_id,
             "user_id": identity.user_id,
-            "seq": seq,
+            "seq": heads[conversation_id] if conversation_id is not None else None,
             "heartbeat_interval": services.settings.heartbeat_interval_s,
         }
+        if conversation_id is None:
+            data["heads"] = heads
         return encode_frame("connected", data, conversation_id=conversation_id, timestamp=services.clock())
 
-    metadata = {
-        "device_id": websocket.query_params.get("device_id"),
-        "device_type": websocket.query_params.get("device_type", "web"),
-    }
-    return await services.connections.connect(identity.user_id, transport, conversation_id, welcome, metadata)
+    if conversation_id is None:
+        conversation_ids = await services.conversations.conversation_ids_of(identity.user_id)
+    else:
+        await services.conversations.require_participant(conversation_id, identity.user_id)
+        conversation_ids = [conversation_id]
+    return await services.connections.connect(
+        identity.user_id,
+        transport,
+        conversation_ids,
+        welcome,
+        _device(websocket),
+        is_device_wide=conversation_id is None,
+        last_seq=last_seq,
+    )
+
+
+def _last_seq(websocket: WebSocket, conversation_id: str | None) -> int | None:
+    """What the client has, from the query. Raises ``Invalid``."""
+    given = websocket.query_params.get("last_seq")
+    if given is None:
+        return None
+    if conversation_id is None:
+        raise Invalid("last_seq needs a conversation: send a resume frame for each")
+    if not (given.isascii() and given.isdigit() and len(given) <= 16):
+        raise Invalid("last_seq must be a number, 0 or more")
+    return int(given)
+
+
+def _device(websocket: WebSocket) -> dict[str, Any]:
+    """What the query says of the device. Raises ``Invalid``."""
+    device_id = websocket.query_params.get("device_id") or None
+    device_type = websocket.query_params.get("device_type") or "web"
+    for value in (device_id or "", device_type):
+        if len(value) > MAX_DEVICE_CHARACTERS or not value.isprintable():
+            raise Invalid(f"device_id and device_type have at most {MAX_DEVICE_CHARACTERS} printable characters")
+    return {"device_id": device_id, "device_type": device_type}
 
 
 def _close_code_for(error: ChatError) -> CloseCode:
@@ -90,5 +149,7 @@ def _close_code_for(error: ChatError) -> CloseCode:
             return CloseCode.ACCESS_DENIED
         case ConnectionLimitExceeded():
             return CloseCode.CONNECTION_LIMIT
+        case Invalid():
+            return CloseCode.POLICY_VIOLATION
         case _:
             return CloseCode.INTERNAL_ERROR

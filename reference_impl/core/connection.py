@@ -1,4 +1,4 @@
-"""One WebSocket connection: one device of one user, on one conversation."""
+"""One WebSocket connection: one device of one user, on one conversation or on all of them."""
 
 import asyncio
 import logging
@@ -37,13 +37,19 @@ class Connection:
         instance_id: str,
         connected_at: datetime,
         metadata: dict[str, Any],
+        is_device_wide: bool = False,
     ) -> None:
         self.connection_id = connection_id
         self.user_id = user_id
         self.instance_id = instance_id
         self.connected_at = connected_at
         self.metadata = metadata
+        self.is_device_wide = is_device_wide
+        """Whether it is for all conversations of its user, and follows them as they come and go."""
         self.conversation_ids: set[str] = set()
+        """Those whose live frames it gets now."""
+        self.joined_ids: set[str] = set()
+        """Those and the ones it is still catching up with: what it keeps a feed open for."""
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
         self.outbox = outbox
@@ -69,6 +75,13 @@ class Connection:
         if self._recorder.on and frame.message_id:
             self._hop("enqueued", frame)
         return True
+
+    async def send_when_room(self, frame: EncodedFrame) -> bool:
+        """Waits until the peer has read enough, then queues the frame. For what a client asked to have again.
+
+        False when it was not taken: the connection is closing.
+        """
+        return await self.outbox.room_for(frame) and self.send(frame)
 
     def close(self, code: int, reason: str, *, discard: bool = False) -> None:
         """Asks the writer to close the socket after what is queued, or at once if ``discard``.

@@ -6,7 +6,7 @@ from reference_impl.core.connection import Connection
 
 
 class ConnectionIndex:
-    """One record per connection; the other indexes hold ids and are changed in these three methods alone.
+    """One record per connection; the other indexes hold ids and are changed in these methods alone.
 
     None of them awaits, so no other task ever sees the indexes disagree. The last connection of a user
     or a conversation takes its entry with it: nothing grows with users who have left.
@@ -39,6 +39,16 @@ class ConnectionIndex:
         connection.conversation_ids.add(conversation_id)
         self.by_conversation.setdefault(conversation_id, {})[connection.connection_id] = connection
 
+    def unsubscribe(self, connection: Connection, conversation_id: str) -> None:
+        """It is found by this conversation no more. One that was not is no error."""
+        connection.conversation_ids.discard(conversation_id)
+        members = self.by_conversation.get(conversation_id)
+        if members is None:
+            return
+        members.pop(connection.connection_id, None)
+        if not members:
+            del self.by_conversation[conversation_id]
+
     def remove(self, connection_id: str) -> Connection | None:
         """Takes a connection out of all indexes; None when it is not there (any more)."""
         connection = self.by_id.pop(connection_id, None)
@@ -48,11 +58,8 @@ class ConnectionIndex:
         devices.discard(connection_id)
         if not devices:
             del self.by_user[connection.user_id]
-        for conversation_id in connection.conversation_ids:
-            members = self.by_conversation[conversation_id]
-            del members[connection_id]
-            if not members:
-                del self.by_conversation[conversation_id]
+        for conversation_id in tuple(connection.conversation_ids):
+            self.unsubscribe(connection, conversation_id)
         return connection
 
     def of_user(self, user_id: str) -> list[Connection]:

@@ -61,6 +61,8 @@ class ConnectionManager:
         websocket: Transport,
         metadata: dict[str, Any] | None = None,
         connection_id: str | None = None,
+        *,
+        is_device_wide: bool = False,
     ) -> str:
         """Accepts a socket for ``user_id`` and returns its connection id.
 
@@ -77,6 +79,7 @@ class ConnectionManager:
             instance_id=self.instance_id,
             connected_at=self._clock(),
             metadata=metadata or {},
+            is_device_wide=is_device_wide,
         )
         self.index.add(connection)
         try:
@@ -86,16 +89,16 @@ class ConnectionManager:
             raise
         return connection.connection_id
 
-    def subscribe(self, connection_id: str, conversation_id: str, welcome: EncodedFrame) -> bool:
-        """From now on the connection gets the conversation's frames, ``welcome`` before any of them.
-
-        False when the connection has gone meanwhile. Does not await, so nothing falls between the two.
-        """
-        connection = self.index.by_id.get(connection_id)
-        if connection is None or not connection.send(welcome):
+    def subscribe(self, connection: Connection, conversation_id: str) -> bool:
+        """From now on the connection gets the conversation's live frames. False when it has gone meanwhile."""
+        if connection.connection_id not in self.index.by_id:
             return False
         self.index.subscribe(connection, conversation_id)
         return True
+
+    def unsubscribe(self, connection: Connection, conversation_id: str) -> None:
+        """It gets them no more."""
+        self.index.unsubscribe(connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
         """Removes a connection and ends its writer; None when it was gone already."""
@@ -111,7 +114,11 @@ class ConnectionManager:
         return sum(connection.send(frame) for connection in wanted) > 0  # not any(): it would stop at the first
 
     def send_to_conversation(
-        self, conversation_id: str, frame: EncodedFrame, except_connection: str | None = None
+        self,
+        conversation_id: str,
+        frame: EncodedFrame,
+        except_connection: str | None = None,
+        except_user: str | None = None,
     ) -> int:
         """Queues a frame for the connections on a conversation; returns how many took it."""
         members = self.index.by_conversation.get(conversation_id)
@@ -119,8 +126,10 @@ class ConnectionManager:
             return 0
         taken = 0
         for connection in tuple(members.values()):
+            if connection.user_id == except_user:
+                continue
             if connection.connection_id == except_connection:
-                if self._recorder.on:
+                if self._recorder.on and frame.message_id:
                     self._hop_excluded(connection, frame)
             elif connection.send(frame):
                 taken += 1
@@ -156,5 +165,7 @@ def describe(connection: Connection) -> dict[str, Any]:
         "device_id": connection.device_id,
         "outbox_frames": len(connection.outbox),
         "outbox_bytes": connection.outbox.bytes,
+        "superseded_frames": connection.outbox.superseded,
+        "is_device_wide": connection.is_device_wide,
         "metadata": connection.metadata,
     }

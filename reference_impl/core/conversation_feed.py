@@ -34,7 +34,8 @@ class ConversationFeed:
 
     def __init__(self, conversation_id: str, store: MessageStore, deliver: Deliver) -> None:
         self.conversation_id = conversation_id
-        self.members = 0
+        self.members: set[str] = set()
+        """Ids of the connections here that keep it open."""
         self.repaired = 0
         """Messages that had to be read from the store, since the start."""
         self._store = store
@@ -52,7 +53,7 @@ class ConversationFeed:
 
     async def open(self) -> None:
         """Starts at the conversation's head. The subscription must be live before: what comes meanwhile waits."""
-        head = await self._store.head(self.conversation_id)
+        head = (await self._store.heads([self.conversation_id]))[self.conversation_id]
         self._last_seq = head
         self._waiting = {seq: message for seq, message in self._waiting.items() if seq > head}
         self._deliver_waiting()
@@ -63,6 +64,11 @@ class ConversationFeed:
             return
         self._waiting[message.seq] = message
         self._deliver_waiting()
+
+    def expect(self, head: int) -> None:
+        """Takes notice that messages up to ``head`` are in the store. Does not wait."""
+        if self._last_seq is not None and head > self._last_seq:
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Reads from the store whatever was missed. Does not wait; a second call while one runs joins it."""

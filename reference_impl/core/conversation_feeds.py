@@ -3,11 +3,13 @@
 import asyncio
 import logging
 
+from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feed import ConversationFeed
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import MessageStore
-from reference_impl.model.bus_messages import ConversationMessage
+from reference_impl.model.bus_messages import ConversationHead, ConversationMessage
+from reference_impl.model.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -26,44 +28,57 @@ class ConversationFeeds:
         self._feeds: dict[str, ConversationFeed] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
 
-    async def join(self, conversation_id: str) -> ConversationFeed:
-        """The open feed, with one more member. Raises ``Unavailable`` when the store is away."""
+    async def join(self, conversation_id: str, connection: Connection) -> ConversationFeed:
+        """The open feed, which the connection keeps open from now on. Raises ``Unavailable``: the store is away."""
         feed = self._feeds.get(conversation_id)
         if feed is None:
             feed = self._feeds[conversation_id] = ConversationFeed(
                 conversation_id, self._store, self._connections.send_to_conversation
             )
             self._opening[conversation_id] = asyncio.create_task(self._open(feed))
-        feed.members += 1
+        feed.members.add(connection.connection_id)
+        connection.joined_ids.add(conversation_id)
         try:
-            opening = self._opening.get(conversation_id)
-            if opening is not None:
-                await asyncio.shield(opening)  # others wait for the same opening
+            if (opening := self._opening.get(conversation_id)) is not None:
+                await self._opened(opening)
         except BaseException:
-            await self.leave(conversation_id)
+            await self.leave(conversation_id, connection)
             raise
         return feed
 
-    async def leave(self, conversation_id: str) -> None:
-        """One member less; the last one closes the feed and its subscription."""
+    async def leave(self, conversation_id: str, connection: Connection) -> None:
+        """The connection needs it no more; the last one closes the feed and its subscription. Idempotent."""
+        connection.joined_ids.discard(conversation_id)
         feed = self._feeds.get(conversation_id)
         if feed is None:
             return
-        feed.members -= 1
-        if feed.members > 0:
-            return
-        del self._feeds[conversation_id]
-        if (opening := self._opening.pop(conversation_id, None)) is not None:
-            opening.cancel()
-        await feed.close()
-        if conversation_id not in self._feeds:  # nobody has come back meanwhile
-            await self._router.unsubscribe(conversation_id)
+        feed.members.discard(connection.connection_id)
+        if not feed.members:
+            await self._close(feed)
 
     def accept(self, message: ConversationMessage) -> None:
         """Passes a message from the bus to its feed; one without members here is not for us."""
         feed = self._feeds.get(message.conversation_id)
         if feed is not None:
             feed.accept(message)
+
+    def expect(self, head: ConversationHead) -> None:
+        """Passes a head from the bus to its feed."""
+        feed = self._feeds.get(head.conversation_id)
+        if feed is not None:
+            feed.expect(head.seq)
+
+    async def reconcile(self) -> None:
+        """Compares every feed with the store: the last message of a conversation may have been lost on its way,
+        and no later one would show it. Raises ``Unavailable``.
+        """
+        open_feeds = [name for name in self._feeds if name not in self._opening]
+        if not open_feeds:
+            return
+        for name, head in (await self._store.heads(open_feeds)).items():
+            feed = self._feeds.get(name)
+            if feed is not None:
+                feed.expect(head)
 
     def catch_up(self) -> None:
         """Reads what every feed may have missed: the link to the other instances was broken."""
@@ -83,9 +98,26 @@ class ConversationFeeds:
 
     async def close(self) -> None:
         """Closes all feeds."""
-        for conversation_id in tuple(self._feeds):
-            self._feeds[conversation_id].members = 1
-            await self.leave(conversation_id)
+        for feed in tuple(self._feeds.values()):
+            await self._close(feed)
+
+    async def _close(self, feed: ConversationFeed) -> None:
+        conversation_id = feed.conversation_id
+        del self._feeds[conversation_id]
+        if (opening := self._opening.pop(conversation_id, None)) is not None:
+            opening.cancel()
+        await feed.close()
+        if conversation_id not in self._feeds:  # nobody has come back meanwhile
+            await self._router.unsubscribe(conversation_id)
+
+    async def _opened(self, opening: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.shield(opening)  # others wait for the same opening
+        except asyncio.CancelledError:
+            this_task = asyncio.current_task()
+            if opening.cancelled() and not (this_task and this_task.cancelling()):
+                raise Unavailable("the conversation was closed meanwhile") from None
+            raise
 
     async def _open(self, feed: ConversationFeed) -> None:
         if not await self._router.subscribe(feed.conversation_id):

@@ -2,30 +2,42 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
+from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.event_bus import EventBus
+from reference_impl.core.memberships import Memberships
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Clock, Transport
 from reference_impl.core.presence_manager import PresenceManager
+from reference_impl.core.replay import Replay
 from reference_impl.model.bus_messages import (
-    AccessRevoked,
     AnyBusMessage,
+    ConversationFrame,
+    ConversationHead,
     ConversationMessage,
     DirectFrame,
+    MembershipChanged,
+    PresenceChanged,
     frame_of,
 )
 from reference_impl.model.close_codes import CloseCode
-from reference_impl.model.envelope import EncodedFrame
+from reference_impl.model.envelope import EncodedFrame, encode_frame
+from reference_impl.model.errors import Unavailable
 from reference_impl.model.events import EventTypes, create_user_event
+from reference_impl.model.presence import PresenceChange
 
 logger = logging.getLogger(__name__)
 
-Welcome = Callable[[str, int], EncodedFrame]
-"""Makes the ``connected`` frame from the connection id and the conversation's head."""
+
+class Welcome(Protocol):
+    """Makes the ``connected`` frame of a connection."""
+
+    def __call__(self, connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
+        """``heads``: ``conversation_id`` → the last message before the live ones."""
 
 
 class DistributedConnectionManager:
@@ -42,6 +54,8 @@ class DistributedConnectionManager:
         message_router: MessageRouter,
         presence_manager: PresenceManager,
         conversation_feeds: ConversationFeeds,
+        memberships: Memberships,
+        replay: Replay,
         event_bus: EventBus,
         instance_id: str,
         clock: Clock,
@@ -52,6 +66,9 @@ class DistributedConnectionManager:
         self.conversation_feeds = conversation_feeds
         self.instance_id = instance_id
         self.is_draining = False
+        self._memberships = memberships
+        self._replay = replay
+        self._tasks: set[asyncio.Task[None]] = set()
         self._event_bus = event_bus
         self._clock = clock
 
@@ -63,7 +80,11 @@ class DistributedConnectionManager:
     async def shutdown(self) -> None:
         """Ends connections, leases, feeds and the listener, in this order. Idempotent."""
         for connection in self.connection_manager.index:
-            await self.disconnect(connection.connection_id)
+            await self.disconnect(connection.connection_id, lost=True)
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self.conversation_feeds.close()
         await self.presence_manager.stop()
         await self.message_router.stop()
@@ -72,51 +93,52 @@ class DistributedConnectionManager:
         self,
         user_id: str,
         websocket: Transport,
-        conversation_id: str,
+        conversation_ids: list[str],
         welcome: Welcome,
         metadata: dict[str, Any] | None = None,
         connection_id: str | None = None,
+        *,
+        is_device_wide: bool = False,
+        last_seq: int | None = None,
     ) -> str:
-        """Connects one device of a user to a conversation; returns the connection id.
+        """Connects one device of a user to a conversation, or to all of them; returns the connection id.
 
-        The ``welcome`` frame is the first the device gets, and names the last message before the live
-        ones: nothing is missing between the two. Raises ``ConnectionLimitExceeded`` or ``Unavailable``;
-        then nothing is left of the attempt.
+        The ``welcome`` frame is the first the device gets. It names the last message before the live ones, and
+        nothing is missing between the two. With ``last_seq`` the connection is not live yet: ``resume`` it.
+        Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt.
         """
-        connection_id = await self.connection_manager.connect(user_id, websocket, metadata, connection_id)
+        connection_id = await self.connection_manager.connect(
+            user_id, websocket, metadata, connection_id, is_device_wide=is_device_wide
+        )
+        connection = self.connection_manager.connections_by_id[connection_id]
         try:
-            await self.presence_manager.add_user_to_online(user_id, connection_id)
-            await self._subscribe(connection_id, conversation_id, welcome)
+            await self.presence_manager.add_user_to_online(
+                user_id, connection_id, device_id=connection.device_id, device_type=connection.device_type
+            )
+            await self._join(connection, conversation_ids, welcome, live=last_seq is None)
         except BaseException:
             await self.disconnect(connection_id)
             raise
-        await self._event_bus.publish_async(
-            create_user_event(
-                EventTypes.WS_CONNECT,
-                user_id,
-                timestamp=self._clock(),
-                conversation_id=conversation_id,
-                connection_id=connection_id,
-            )
-        )
+        await self._tell(EventTypes.WS_CONNECT, connection)
         return connection_id
 
-    async def disconnect(self, connection_id: str) -> None:
-        """Removes a connection everywhere. A second time is no error."""
+    async def resume(self, connection: Connection, conversation_id: str, last_seq: int) -> None:
+        """Sends a connection what it missed after ``last_seq``, then the live messages.
+
+        Raises ``Forbidden`` or ``Unavailable``; then the connection is not live on this conversation.
+        """
+        feed = await self.conversation_feeds.join(conversation_id, connection)
+        await self._replay.run(connection, feed, last_seq)
+
+    async def disconnect(self, connection_id: str, *, lost: bool = False) -> None:
+        """Removes a connection everywhere. ``lost``: it vanished and may come back. A second time is no error."""
         connection = await self.connection_manager.disconnect(connection_id)
         if connection is None:
             return
-        for conversation_id in connection.conversation_ids:
-            await self.conversation_feeds.leave(conversation_id)
-        await self.presence_manager.remove_user_from_online(connection.user_id, connection_id)
-        await self._event_bus.publish_async(
-            create_user_event(
-                EventTypes.WS_DISCONNECT,
-                connection.user_id,
-                timestamp=self._clock(),
-                connection_id=connection_id,
-            )
-        )
+        for conversation_id in tuple(connection.joined_ids):
+            await self.conversation_feeds.leave(conversation_id, connection)
+        await self.presence_manager.remove_user_from_online(connection.user_id, connection_id, lost=lost)
+        await self._tell(EventTypes.WS_DISCONNECT, connection)
 
     async def send_to_user(self, user_id: str, frame: EncodedFrame) -> None:
         """Sends a frame to all devices of a user, on every instance. Raises ``Unavailable``."""
@@ -135,12 +157,22 @@ class DistributedConnectionManager:
         match message:
             case ConversationMessage():
                 self.conversation_feeds.accept(message)
+            case ConversationHead():
+                self.conversation_feeds.expect(message)
+            case ConversationFrame():
+                frame = frame_of(message.frame, key=message.key)
+                self.connection_manager.send_to_conversation(
+                    message.conversation_id, frame, message.except_connection, message.except_user
+                )
             case DirectFrame():
                 for connection in self.connection_manager.index.of_user(message.target_user_id):
                     if message.device_type in (None, connection.device_type):
                         connection.send(frame_of(message.frame))
-            case AccessRevoked():
-                self._revoke(message)
+            case MembershipChanged():
+                self._start(self._refresh(message.user_ids))
+            case PresenceChanged():
+                for change, conversation_ids in message.changes:
+                    self._show(change, conversation_ids)
 
     async def drain(self, timeout: float, reason: str) -> None:
         """Writes out every outbox, closes every connection with 1012, and waits up to ``timeout`` seconds."""
@@ -156,17 +188,57 @@ class DistributedConnectionManager:
             if late:
                 logger.warning("%d connections did not take their last frames in %g s", len(late), timeout)
 
-    async def _subscribe(self, connection_id: str, conversation_id: str, welcome: Welcome) -> None:
-        feed = await self.conversation_feeds.join(conversation_id)
-        subscribed = False
-        try:
-            first_frame = welcome(connection_id, feed.last_seq)
-            subscribed = self.connection_manager.subscribe(connection_id, conversation_id, first_frame)
-        finally:
-            if not subscribed:  # the connection has gone meanwhile
-                await self.conversation_feeds.leave(conversation_id)
+    async def _join(self, connection: Connection, conversation_ids: list[str], welcome: Welcome, *, live: bool) -> None:
+        feeds = await asyncio.gather(*(self.conversation_feeds.join(name, connection) for name in conversation_ids))
+        self._memberships.look_again(connection.user_id)
+        # From here on nothing awaits: no message falls between the heads in the welcome and the live ones.
+        heads = {feed.conversation_id: feed.last_seq for feed in feeds}
+        only = None if connection.is_device_wide else conversation_ids[0]
+        if connection.send(welcome(connection.connection_id, only, heads)) and live:
+            for conversation_id in conversation_ids:
+                self.connection_manager.subscribe(connection, conversation_id)
 
-    def _revoke(self, message: AccessRevoked) -> None:
-        for connection in self.connection_manager.index.of_user(message.user_id):
-            if message.conversation_id in connection.conversation_ids:
-                connection.close(CloseCode.ACCESS_DENIED, "no longer a participant", discard=True)
+    async def _tell(self, event_type: str, connection: Connection) -> None:
+        await self._event_bus.publish_async(
+            create_user_event(
+                event_type,
+                connection.user_id,
+                timestamp=self._clock(),
+                connection_id=connection.connection_id,
+                device_id=connection.device_id,
+                device_type=connection.device_type,
+            )
+        )
+
+    async def _refresh(self, user_ids: list[str]) -> None:
+        try:
+            await self._memberships.refresh(user_ids)
+        except Unavailable as error:
+            logger.warning("changed memberships are looked at later: %s", error)  # by the reconciler
+
+    def _show(self, change: PresenceChange, conversation_ids: list[str]) -> None:
+        """Once to each connection that shares a conversation, the user's own other devices included."""
+        device_wide: dict[str, Connection] = {}
+        for conversation_id in conversation_ids:
+            members = self.connection_manager.index.by_conversation.get(conversation_id, {})
+            device_wide |= {name: member for name, member in members.items() if member.is_device_wide}
+            others = [member for member in members.values() if not member.is_device_wide]
+            self._send_change(change, conversation_id, others)
+        self._send_change(change, None, list(device_wide.values()))
+
+    def _send_change(self, change: PresenceChange, conversation_id: str | None, members: list[Connection]) -> None:
+        if not members:
+            return
+        data = {"user_id": change.user_id, "device_id": change.device_id, "device_type": change.device_type}
+        frame = encode_frame(
+            change.action, data, conversation_id=conversation_id, timestamp=self._clock(), key=change.key
+        )
+        for member in members:
+            is_itself = member.user_id == change.user_id and change.device_id in (None, member.device_id)
+            if not is_itself:
+                member.send(frame)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)

@@ -9,21 +9,29 @@ import msgspec
 from reference_impl.core.ports import Broker
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.bus_messages import (
-    AccessRevoked,
     AnyBusMessage,
+    ConversationFrame,
+    ConversationHead,
     ConversationMessage,
     DirectFrame,
+    MembershipChanged,
+    PresenceChanged,
     decode_bus_message,
     encode_bus_message,
 )
+from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import TooLarge
 from reference_impl.model.messages import MessageInfo
+from reference_impl.model.presence import PresenceChange
 from reference_impl.model.rate_limiter import SlidingWindowLimiter
 
 logger = logging.getLogger(__name__)
 
 BROADCAST_CHANNEL = "ws:broadcast"
-"""Every instance listens: frames for one user, wherever they are."""
+"""Every instance listens: frames for one user, wherever they are, and changed memberships."""
+
+PRESENCE_CHANNEL = "ws:presence"
+"""Every instance listens: who has come and gone."""
 
 CONVERSATION_CHANNEL = "ws:conversation:"
 """Prefix of a conversation's channel. Only instances with members there listen to it."""
@@ -64,6 +72,7 @@ class MessageRouter:
         self._handler = handler
         await self._broker.start(self._on_payload, on_gap)
         await self._broker.subscribe(BROADCAST_CHANNEL)
+        await self._broker.subscribe(PRESENCE_CHANNEL)
 
     async def stop(self) -> None:
         """Ends listening."""
@@ -103,6 +112,30 @@ class MessageRouter:
             )
         await self._broker.publish(channel, encode_bus_message(envelope))
 
+    async def publish_head(self, conversation_id: str, seq: int) -> None:
+        """Tells the instances with members that messages up to ``seq`` are stored. Raises ``Unavailable``."""
+        head = ConversationHead(instance_id=self.instance_id, conversation_id=conversation_id, seq=seq)
+        await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(head))
+
+    async def publish_frame(
+        self,
+        conversation_id: str,
+        frame: EncodedFrame,
+        *,
+        except_user: str | None = None,
+        except_connection: str | None = None,
+    ) -> None:
+        """Publishes a frame that is true for a moment, for the members' sockets. Raises ``Unavailable``."""
+        message = ConversationFrame(
+            instance_id=self.instance_id,
+            conversation_id=conversation_id,
+            frame=frame.text,
+            key=frame.key or "",
+            except_user=except_user,
+            except_connection=except_connection,
+        )
+        await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(message))
+
     async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
         """Publishes a frame for one user's devices, on whichever instances they are."""
         message = DirectFrame(
@@ -110,10 +143,15 @@ class MessageRouter:
         )
         await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
 
-    async def publish_revocation(self, conversation_id: str, user_id: str) -> None:
-        """Tells every instance that a user is no longer in a conversation."""
-        message = AccessRevoked(instance_id=self.instance_id, conversation_id=conversation_id, user_id=user_id)
+    async def publish_membership(self, user_ids: list[str]) -> None:
+        """Tells every instance that users have joined or left a conversation. Raises ``Unavailable``."""
+        message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids)
         await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
+
+    async def publish_presence(self, changes: list[tuple[PresenceChange, list[str]]]) -> None:
+        """Tells every instance who has come and gone, and in which conversations. Raises ``Unavailable``."""
+        message = PresenceChanged(instance_id=self.instance_id, changes=changes)
+        await self._broker.publish(PRESENCE_CHANNEL, encode_bus_message(message))
 
     async def subscribe(self, conversation_id: str) -> bool:
         """Listens to a conversation. True when the subscription is live."""

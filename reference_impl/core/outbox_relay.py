@@ -1,57 +1,83 @@
-"""Hands stored messages over to the broker, in order, without making their senders wait."""
+"""From the store's outbox to the broker: at once when it can, later when it must."""
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from reference_impl.core.message_router import MessageRouter
+from reference_impl.core.ports import Clock, MessageStore
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.events import MessageEvent
 
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
-"""Wake-ups kept for a broker that is slow or away."""
+"""Finished frames kept in memory. What is over it is not lost: it is in the outbox, and swept."""
+
+SETTLE_S = 0.5
+"""How often announced messages are taken out of the outbox: rarely, since doing it twice does no harm."""
+
+
+SWEEP_EVERY = 3
+"""Settlings between two sweeps."""
+
+OVERDUE = timedelta(seconds=1)
+"""Age from which a message in the outbox is taken for forgotten: its own instance would have settled it."""
 
 
 class OutboxRelay:
-    """One queue and one task between the store and the broker.
+    """Announces stored messages, in order, without making their senders wait.
 
-    What is lost here is a wake-up, never a message: the message is stored, its number leaves a gap, and
-    every instance reads gaps from the store. So a full queue and a failed publish are counted, not retried.
+    Every message lies in the outbox from its own transaction on. What is handed over here is announced with
+    its finished frame, at once. What could not be, because Redis was away or the instance that stored it has
+    died, is found by the sweep of whichever instance looks first, and announced by its number alone: who
+    hears it reads the rest from the store. Announcing twice does no harm.
     """
 
-    def __init__(self, router: MessageRouter) -> None:
-        self.lost_wakeups = 0
-        """Messages that were stored and could not be announced, since the start."""
+    def __init__(self, *, router: MessageRouter, store: MessageStore, clock: Clock) -> None:
+        self.late = 0
+        """Messages that were not announced at once but left to the sweep, since the start."""
+        self.swept = 0
+        """Conversations that were announced by the sweep, since the start."""
         self._router = router
+        self._store = store
+        self._clock = clock
         self._waiting: asyncio.Queue[tuple[MessageEvent, str]] = asyncio.Queue(MAX_WAITING)
-        self._task: asyncio.Task[None] | None = None
+        self._announced: dict[str, int] = {}  # conversation_id -> seq, not yet taken out of the outbox
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begins to relay."""
-        self._task = asyncio.create_task(self._relay(), name="outbox relay")
+        """Begins to relay and to sweep."""
+        self._tasks = [
+            asyncio.create_task(self._relay(), name="outbox relay"),
+            asyncio.create_task(self._settle_and_sweep(), name="outbox sweep"),
+        ]
 
     def hand_over(self, event: MessageEvent, frame: str) -> None:
-        """Queues a stored message and its finished frame for publishing. Does not wait."""
+        """Queues a stored message and its finished frame for announcing. Does not wait."""
         try:
             self._waiting.put_nowait((event, frame))
         except asyncio.QueueFull:
-            self._lost(event, "the relay's queue is full")
+            self._leave_to_sweep(1, "the relay's queue is full")
 
     async def flush(self, timeout: float) -> None:
-        """Waits up to ``timeout`` seconds until everything handed over is published or given up."""
+        """Waits up to ``timeout`` seconds until everything handed over is announced, and settles it."""
         try:
             async with asyncio.timeout(timeout):
                 await self._waiting.join()
+                await self._settle()
         except TimeoutError:
-            logger.warning("%d messages stored and not announced in time", self._waiting.qsize())
+            logger.warning("%d messages left to the sweep of another instance", self._waiting.qsize())
+        except Unavailable as error:
+            logger.warning("announced messages stay in the outbox: %s", error)
 
     async def stop(self) -> None:
         """Ends. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks = []
 
     async def _relay(self) -> None:
         while True:
@@ -59,10 +85,58 @@ class OutboxRelay:
             try:
                 await self._router.publish_message(event.message, frame, event.origin_connection_id)
             except Unavailable as error:
-                self._lost(event, str(error))
+                self._leave_to_sweep(1 + self._drop_waiting(), str(error))
+            except Exception:
+                logger.exception("announcing message %s failed", event.message.id)
+                self._leave_to_sweep(1, "announcing failed")
+            else:
+                self._note(event.message.conversation_id, event.message.seq)
             finally:
                 self._waiting.task_done()
 
-    def _lost(self, event: MessageEvent, why: str) -> None:
-        self.lost_wakeups += 1
-        logger.warning("message %s is stored and not announced: %s", event.message.id, why)
+    def _drop_waiting(self) -> int:
+        """Redis is away: those behind would each wait for the same failure. Returns how many there were."""
+        dropped = 0
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+            self._waiting.task_done()
+            dropped += 1
+        return dropped
+
+    def _leave_to_sweep(self, count: int, why: str) -> None:
+        self.late += count
+        logger.warning("%d stored messages are announced later: %s", count, why)
+
+    def _note(self, conversation_id: str, seq: int) -> None:
+        self._announced[conversation_id] = max(seq, self._announced.get(conversation_id, 0))
+
+    async def _settle_and_sweep(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            rounds += 1
+            try:
+                await self._settle()
+                if rounds % SWEEP_EVERY == 0:
+                    await self._sweep()
+            except Unavailable as error:
+                logger.warning("the outbox is left for later: %s", error)
+            except Exception:
+                logger.exception("settling the outbox failed, trying again")
+
+    async def _settle(self) -> None:
+        announced, self._announced = self._announced, {}
+        if not announced:
+            return
+        try:
+            await self._store.mark_announced(announced)
+        except BaseException:
+            for conversation_id, seq in announced.items():
+                self._note(conversation_id, seq)
+            raise
+
+    async def _sweep(self) -> None:
+        for conversation_id, seq in (await self._store.unannounced(self._clock() - OVERDUE)).items():
+            await self._router.publish_head(conversation_id, seq)
+            self._note(conversation_id, seq)
+            self.swept += 1

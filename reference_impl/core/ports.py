@@ -4,12 +4,14 @@ Each port has an in-memory twin and a real adapter in ``reference_impl/adapters`
 (``tests/contract``) runs over both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.messages import MessageDraft, MessageInfo
+from reference_impl.model.positions import MemberPositions, Position
+from reference_impl.model.presence import EndedLease, Lease, TakenLease
 
 Clock = Callable[[], datetime]
 """The current time, aware, UTC."""
@@ -64,22 +66,30 @@ class Broker(Protocol):
 class PresenceStore(Protocol):
     """Leases that say which connections of a user are alive, shared by all instances.
 
-    A lease ends by ``release`` or by itself, ``lease_s`` seconds after it was last renewed: a crashed
-    instance leaves no ghost. Times are the callers' clocks, which agree to within a second or so.
+    - A lease ends by itself, ``lease_s`` seconds after it was last renewed: a crashed instance leaves no ghost.
+    - Each lease that ends is reported by ``expire`` to exactly one caller, of whatever instance.
+    - Times are the callers' clocks, which agree to within a second or so.
+
     All methods raise ``Unavailable`` when the other side is away.
     """
 
-    async def renew(self, leases: list[tuple[str, str]], lease_s: float) -> list[bool]:
-        """Takes or renews ``(user_id, connection_id)`` leases in one round trip.
+    async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
+        """Takes leases or renews them, in one round trip. Returns those that were not there before."""
 
-        Returns for each whether that user had *another* live lease before.
-        """
+    async def release(self, lease: Lease, linger_s: float) -> None:
+        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed."""
 
-    async def release(self, user_id: str, connection_id: str) -> bool:
-        """Ends one lease. Returns whether the user still has another."""
+    async def expire(self) -> list[EndedLease]:
+        """Removes the leases whose time is over, and returns those that nobody else was told of."""
+
+    async def holds(self, lease: Lease) -> bool:
+        """Whether a lease is there: its absence tells a holder that the other side has lost its data."""
 
     async def online(self, user_ids: list[str]) -> set[str]:
         """Those of ``user_ids`` that have a live lease now."""
+
+    async def stop(self) -> None:
+        """Ends the connection, if there is one. Idempotent."""
 
 
 class TicketStore(Protocol):
@@ -92,15 +102,23 @@ class TicketStore(Protocol):
         """The identity behind a ticket, once; None the second time, and after its time."""
 
 
+class Appended(NamedTuple):
+    """A stored message, and whether it was stored just now."""
+
+    message: MessageInfo
+    is_new: bool
+
+
 class MessageStore(Protocol):
     """The truth about messages."""
 
-    async def append(self, draft: MessageDraft) -> tuple[MessageInfo, bool]:
-        """Stores a message under the conversation's next ``seq``, in one transaction.
+    async def append(self, draft: MessageDraft) -> Appended:
+        """Stores a message under the conversation's next ``seq``, with its outbox row, in one transaction.
 
-        When it returns, the message is durable. Returns the stored message and whether it is new: a draft
-        whose ``(sender_id, client_message_id)`` is known gives back the message stored the first time.
-        Raises ``Forbidden`` when the sender is not a participant, ``Unavailable`` when nothing was stored.
+        When it returns, all of it is durable. A draft whose ``(sender_id, client_message_id)`` is known gives
+        back the message stored the first time, whatever it says now. Raises ``Forbidden`` when the sender is
+        not a participant, ``Invalid`` when the ``client_message_id`` was used in another conversation,
+        ``Unavailable`` when the database is away; then nothing is stored.
         """
 
     async def history(
@@ -113,12 +131,21 @@ class MessageStore(Protocol):
     ) -> list[MessageInfo]:
         """Up to ``limit`` messages, ascending: the first after ``after_seq``, else the last before ``before_seq``."""
 
-    async def head(self, conversation_id: str) -> int:
-        """The ``seq`` of the last message; 0 when there is none."""
+    async def heads(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        """The ``seq`` of each one's last message; 0 where there is none."""
+
+    async def unannounced(self, before: datetime) -> dict[str, int]:
+        """``conversation_id`` → highest ``seq`` in the outbox that was stored before this time."""
+
+    async def mark_announced(self, up_to: dict[str, int]) -> None:
+        """Takes every message up to ``conversation_id`` → ``seq`` out of the outbox.
+
+        Who hears of a number reads all that are missing before it: announcing one announces those before.
+        """
 
 
 class ConversationStore(Protocol):
-    """The truth about who is in which conversation."""
+    """The truth about who is in which conversation, and how far they have come in it."""
 
     async def ensure_user(self, user: User) -> User:
         """Creates the user, or updates the display name."""
@@ -143,6 +170,24 @@ class ConversationStore(Protocol):
 
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:
         """Removes a participant. Who is not one is no error."""
+
+    async def memberships(self, user_ids: Sequence[str]) -> dict[str, set[str]]:
+        """``user_id`` → ids of the conversations they take part in."""
+
+    async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """``user_id`` → a number that grows whenever that user joins or leaves a conversation. Cheap to ask often."""
+
+    async def advance(self, positions: list[Position]) -> list[Position]:
+        """Moves positions forward, durably, and returns those that moved, cut to the conversation's head.
+
+        One that is behind what is known moves nothing. One of somebody who takes no part is left out.
+        """
+
+    async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
+        """``conversation_id`` → ``user_id`` → how far they have come."""
+
+    async def unread_counts(self, user_id: str) -> dict[str, int]:
+        """``conversation_id`` → messages of others after the last one this user has read."""
 
 
 class Store(MessageStore, ConversationStore, Protocol):

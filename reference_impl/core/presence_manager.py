@@ -3,71 +3,103 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from reference_impl.core.ports import PresenceStore
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.presence import (
+    EndedLease,
+    Lease,
+    PresenceChange,
+    TakenLease,
+    changes_of_ended,
+    changes_of_taken,
+)
 
 logger = logging.getLogger(__name__)
 
+LINGER_S = 0.3
+"""How long a device that said goodbye still counts."""
+
+LINGER_AFTER_LOSS_S = 5.0
+"""How long one that vanished does: it is probably on its way back, and nobody wants to see it flicker."""
+
+Announce = Callable[[PresenceChange], None]
+
 
 class PresenceManager:
-    """Keeps one lease per connection, and renews the leases of this instance's connections.
+    """Keeps one lease per connection, renews the leases of this instance, and notices when any lease ends.
 
-    A user is online while one of their connections holds a lease. A device that leaves gives back its own
-    lease and no other; an instance that dies gives back nothing, and its leases end by themselves within
-    ``lease_s`` seconds. Renewing also re-creates what the store has lost.
+    A user is online while one of their connections holds a lease. A device that leaves ends its own lease
+    and no other; an instance that dies ends nothing, and its leases end by themselves within ``lease_s``
+    seconds. What ended is told by whichever instance sees it first, once. A lease that the store has lost is
+    taken again.
     """
 
-    def __init__(self, store: PresenceStore, *, lease_s: float = 30.0) -> None:
+    def __init__(self, store: PresenceStore, *, announce: Announce, lease_s: float = 30.0) -> None:
         self.lease_s = lease_s
         self._store = store
-        self._held: dict[str, str] = {}  # connection_id -> user_id: the leases of this instance
+        self._announce = announce
+        self._look_s = min(0.5, lease_s / 20)
+        self._held: dict[str, Lease] = {}  # connection_id -> lease: those of this instance
         self._devices: Counter[str] = Counter()  # user_id -> how many of them
-        self._renewal: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def held_leases(self) -> dict[str, str]:
         """``connection_id`` → ``user_id`` of the leases this instance renews: its local view."""
-        return dict(self._held)
+        return {connection_id: lease.user_id for connection_id, lease in self._held.items()}
 
     async def start(self) -> None:
-        """Begins to renew."""
-        self._renewal = asyncio.create_task(self._renew_forever(), name="presence renewal")
+        """Begins to renew and to look."""
+        self._tasks = [
+            asyncio.create_task(self._repeat(self._renew_all, self.lease_s / 3), name="presence renewal"),
+            asyncio.create_task(self._repeat(self.look, self._look_s), name="presence expiry"),
+        ]
 
     async def stop(self) -> None:
-        """Ends renewing and gives back every lease that is left. Idempotent."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.wait([self._renewal])
-            self._renewal = None
+        """Ends both, and every lease that is left, after a while: its devices may come back elsewhere. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks = []
         for connection_id, user_id in self.held_leases.items():
-            await self.remove_user_from_online(user_id, connection_id)
+            await self.remove_user_from_online(user_id, connection_id, lost=True)
 
-    async def add_user_to_online(self, user_id: str, connection_id: str) -> bool:
+    async def add_user_to_online(
+        self, user_id: str, connection_id: str, *, device_id: str | None = None, device_type: str = "web"
+    ) -> bool:
         """Takes a lease for a connection. Returns ``was_online``: whether the user had another one.
 
         With the store away the lease is only noted, and taken at a later renewal; the answer is then what
         this instance knows by itself.
         """
         was_online_here = self._is_online_here(user_id)
-        self._held[connection_id] = user_id
+        lease = Lease(user_id, connection_id, device_id, device_type)
+        self._held[connection_id] = lease
         self._devices[user_id] += 1
         try:
-            (was_online,) = await self._store.renew([(user_id, connection_id)], self.lease_s)
+            taken = await self._renew([lease])
         except Unavailable as error:
             logger.warning("presence of %s not announced yet: %s", user_id, error)
             return was_online_here
-        return was_online
+        return any(one.others for one in taken)
 
-    async def remove_user_from_online(self, user_id: str, connection_id: str) -> bool:
-        """Gives a connection's lease back. Returns whether the user is still online on another device."""
-        if self._held.pop(connection_id, None) is not None:
+    async def remove_user_from_online(self, user_id: str, connection_id: str, *, lost: bool = False) -> bool:
+        """Lets a connection's lease end: at once, or a little later if the connection was lost without a word.
+
+        Returns whether the user has another connection on this instance.
+        """
+        lease = self._held.pop(connection_id, None)
+        if lease is not None:
             self._devices -= Counter([user_id])  # drops users who reach zero
-        try:
-            return await self._store.release(user_id, connection_id)
-        except Unavailable as error:
-            logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)
-            return self._is_online_here(user_id)
+            linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
+            try:
+                await self._store.release(lease, linger_s)
+            except Unavailable as error:
+                logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)
+        return self._is_online_here(user_id)
 
     async def is_user_online(self, user_id: str) -> bool:
         """Whether one of the user's connections, on any instance, holds a lease. Raises ``Unavailable``."""
@@ -79,24 +111,41 @@ class PresenceManager:
         """Those of ``user_ids`` that are online, in one round trip. Raises ``Unavailable``."""
         return await self._store.online(user_ids)
 
+    async def look(self) -> None:
+        """Announces the leases that have ended, and takes ours again if the store has lost them."""
+        ended: list[EndedLease] = await self._store.expire()
+        for one in ended:
+            for change in changes_of_ended(one):
+                self._announce(change)
+        canary = next(iter(self._held.values()), None)
+        if canary is not None and not await self._store.holds(canary) and canary.connection_id in self._held:
+            logger.warning("Redis has lost our %d presence leases: taking them again", len(self._held))
+            await self._renew_all()
+
     def _is_online_here(self, user_id: str) -> bool:
         return user_id in self._devices
 
-    async def _renew_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self.lease_s / 3)  # two renewals may fail before a lease ends
-            leases = [(user_id, connection_id) for connection_id, user_id in self._held.items()]
-            if not leases:
-                continue
-            try:
-                await self._store.renew(leases, self.lease_s)
-            except Unavailable as error:
-                logger.warning("%d presence leases not renewed: %s", len(leases), error)
-                continue
-            await self._release_what_left_meanwhile(leases)
+    async def _renew_all(self) -> None:
+        if self._held:
+            await self._renew(list(self._held.values()))
 
-    async def _release_what_left_meanwhile(self, renewed: list[tuple[str, str]]) -> None:
-        """A connection may leave while its lease is on the way to be renewed: that must not leave a ghost."""
-        for user_id, connection_id in renewed:
-            if connection_id not in self._held:
-                await self.remove_user_from_online(user_id, connection_id)
+    async def _renew(self, leases: list[Lease]) -> list[TakenLease]:
+        # The store's lease is shorter by what noticing its end may take: so others see it within ``lease_s``.
+        taken = await self._store.renew(leases, self.lease_s - 2 * self._look_s)
+        for one in taken:
+            for change in changes_of_taken(one):
+                self._announce(change)
+        for lease in leases:  # a connection may leave while its lease is on the way: that must not leave a ghost
+            if lease.connection_id not in self._held:
+                await self._store.release(lease, LINGER_S)
+        return taken
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await step()
+            except Unavailable as error:
+                logger.warning("presence: %s", error)
+            except Exception:
+                logger.exception("presence: a round failed, going on")

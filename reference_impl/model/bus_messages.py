@@ -1,11 +1,13 @@
 """What instances tell each other through Redis.
 
-Each carries the finished frame as text: the publisher encodes it, every instance passes it on.
+All of it may be lost, and none of it matters then: what must not be missed is in the store, and every
+instance compares itself with the store. These messages only make it quick.
 """
 
 import msgspec
 
 from reference_impl.model.envelope import EncodedFrame
+from reference_impl.model.presence import PresenceChange
 
 
 class BusMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="base"):
@@ -15,7 +17,7 @@ class BusMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class ConversationMessage(BusMessage, frozen=True, kw_only=True, tag="message"):
-    """A stored message of a conversation, for every member's sockets.
+    """A stored message of a conversation, for every member's sockets: the finished frame, encoded once.
 
     ``origin_connection_id`` is the socket that sent it. That socket has the ``ack`` and gets no copy;
     the sender's other devices do.
@@ -28,6 +30,26 @@ class ConversationMessage(BusMessage, frozen=True, kw_only=True, tag="message"):
     origin_connection_id: str | None = None
 
 
+class ConversationHead(BusMessage, frozen=True, kw_only=True, tag="head"):
+    """Messages up to ``seq`` are in the store, and nobody is known to have announced them."""
+
+    conversation_id: str
+    seq: int
+
+
+class ConversationFrame(BusMessage, frozen=True, kw_only=True, tag="frame"):
+    """A frame for the members' sockets that is true for a moment only: typing, read, delivered.
+
+    Of waiting frames with the same ``key`` a socket gets the latest alone. ``except_user`` gets none.
+    """
+
+    conversation_id: str
+    frame: str
+    key: str
+    except_user: str | None = None
+    except_connection: str | None = None
+
+
 class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
     """A frame for one user, on all devices or on those of one type."""
 
@@ -36,14 +58,21 @@ class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
     device_type: str | None = None
 
 
-class AccessRevoked(BusMessage, frozen=True, kw_only=True, tag="revoked"):
-    """A user is no longer in a conversation: their sockets on it end."""
+class MembershipChanged(BusMessage, frozen=True, kw_only=True, tag="membership"):
+    """These users have joined or left a conversation. The store says which."""
 
-    conversation_id: str
-    user_id: str
+    user_ids: list[str]
 
 
-AnyBusMessage = ConversationMessage | DirectFrame | AccessRevoked
+class PresenceChanged(BusMessage, frozen=True, kw_only=True, tag="presence"):
+    """Users or devices have come or gone, each with the conversations whose members may know."""
+
+    changes: list[tuple[PresenceChange, list[str]]]
+
+
+AnyBusMessage = (
+    ConversationMessage | ConversationHead | ConversationFrame | DirectFrame | MembershipChanged | PresenceChanged
+)
 
 _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[AnyBusMessage] = msgspec.json.Decoder(AnyBusMessage)
@@ -59,6 +88,6 @@ def decode_bus_message(raw: bytes) -> AnyBusMessage:
     return _decoder.decode(raw)
 
 
-def frame_of(text: str, message_id: str | None = None) -> EncodedFrame:
+def frame_of(text: str, message_id: str | None = None, key: str | None = None) -> EncodedFrame:
     """The frame carried in a bus message, ready for sockets."""
-    return EncodedFrame(text, len(text) if text.isascii() else len(text.encode()), message_id)
+    return EncodedFrame(text, len(text) if text.isascii() else len(text.encode()), message_id, key)

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from reference_impl.model.errors import Invalid
+from reference_impl.model.positions import MemberPositions
 
 _USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -26,6 +27,18 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     participant_ids: list[str]
     created_at: datetime
     seq: int = 0
+
+
+class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as one participant sees it.
+
+    ``unread_count``: messages of others after the last one they have read. ``positions``: ``user_id`` → how far
+    each participant has come.
+    """
+
+    conversation: Conversation
+    unread_count: int
+    positions: dict[str, MemberPositions]
 
 
 def validated_user_id(user_id: str) -> str:

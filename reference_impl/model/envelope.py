@@ -18,6 +18,8 @@ class EncodedFrame(msgspec.Struct, frozen=True):
     size: int
     message_id: str | None = None
     """The message inside, for the hop recorder."""
+    key: str | None = None
+    """Set when the frame is true for a moment only: see ``Outbox``."""
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -37,10 +39,11 @@ def encode_frame(
     conversation_id: str | None,
     timestamp: datetime,
     message_id: str | None = None,
+    key: str | None = None,
 ) -> EncodedFrame:
     """``data`` in its envelope, as UTF-8 JSON."""
     raw = _encode(_Envelope(action, data, conversation_id, timestamp))
-    return EncodedFrame(raw.decode(), len(raw), message_id)
+    return EncodedFrame(raw.decode(), len(raw), message_id, key)
 
 
 def encode_new_message(message: MessageInfo) -> EncodedFrame:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from reference_impl.model.messages import MessageInfo
+from reference_impl.model.positions import Position, PositionKind
 
 
 class EventTypes:
@@ -18,6 +19,7 @@ class EventTypes:
     CHAT_MESSAGE_SENT = "chat_message_sent"
     CHAT_TYPING = "chat_typing"
     CHAT_READ = "chat_read"
+    CHAT_DELIVERED = "chat_delivered"
 
     AI_RESPONSE_REQUESTED = "ai_response_requested"
     AI_RESPONSE_GENERATED = "ai_response_generated"
@@ -54,6 +56,20 @@ class UserEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TypingEvent(UserEvent):
+    """A user has begun or ceased to type. Nothing of it is stored."""
+
+    is_typing: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionEvent(UserEvent):
+    """A user has read, or a device has received, everything up to a message. It is stored."""
+
+    position: Position
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemEvent(Event):
     """Something about the server itself."""
 
@@ -82,4 +98,17 @@ def create_user_event(
         conversation_id=conversation_id,
         user_id=user_id,
         data=data,
+    )
+
+
+def create_position_event(position: Position, *, timestamp: datetime) -> PositionEvent:
+    """The event of a position that has moved."""
+    is_read = position.kind is PositionKind.READ
+    return PositionEvent(
+        type=EventTypes.CHAT_READ if is_read else EventTypes.CHAT_DELIVERED,
+        timestamp=timestamp,
+        source="activity_service",
+        conversation_id=position.conversation_id,
+        user_id=position.user_id,
+        position=position,
     )

@@ -5,20 +5,51 @@ what it refuses, it refuses with an error that a client can act on.
 """
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from reference_impl.model.errors import BadJson, Invalid, UnknownType
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class TextFrame(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
     """A message to the conversation. Sender and time are not in it: the server knows both."""
 
     content: str | dict[str, Any]
-    client_message_id: str | None = None
+    client_message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
     is_important: bool = False
     reply_to_message_id: str | None = None
+    conversation_id: str | None = None
+
+
+class TypingFrame(msgspec.Struct, frozen=True, tag_field="type", tag="typing"):
+    """Somebody has begun or ceased to type."""
+
+    is_typing: bool
+    conversation_id: str | None = None
+
+
+class ReadFrame(msgspec.Struct, frozen=True, tag_field="type", tag="read"):
+    """The user has read everything up to ``seq``."""
+
+    seq: Seq
+    conversation_id: str | None = None
+
+
+class DeliveredFrame(msgspec.Struct, frozen=True, tag_field="type", tag="delivered"):
+    """Everything up to ``seq`` has reached this device."""
+
+    seq: Seq
+    conversation_id: str | None = None
+
+
+class ResumeFrame(msgspec.Struct, frozen=True, tag_field="type", tag="resume"):
+    """The client has everything up to ``last_seq`` and wants what follows."""
+
+    last_seq: Seq
+    conversation_id: str | None = None
 
 
 class AuthFrame(msgspec.Struct, frozen=True, tag_field="type", tag="auth"):
@@ -33,9 +64,12 @@ class PongFrame(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
     timestamp: float | str | None = None
 
 
-ClientFrame = TextFrame | AuthFrame | PongFrame
+ConversationFrame = TextFrame | TypingFrame | ReadFrame | DeliveredFrame | ResumeFrame
+"""Frames about a conversation. On a connection that is on one, ``conversation_id`` may be left out."""
 
-_FRAME_TYPES = {"text": TextFrame, "auth": AuthFrame, "pong": PongFrame}
+ClientFrame = ConversationFrame | AuthFrame | PongFrame
+
+_FRAME_TYPES = {"text", "typing", "read", "delivered", "resume", "auth", "pong"}
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 
 

@@ -1,25 +1,73 @@
-"""Gets a stored message to everybody it is for."""
+"""Gets what has happened to everybody it is for."""
+
+import logging
+from typing import Any
 
 from reference_impl.core.event_bus import EventBus
+from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.outbox_relay import OutboxRelay
 from reference_impl.core.trace import HopRecorder
-from reference_impl.model.envelope import encode_new_message
-from reference_impl.model.events import EventTypes, MessageEvent
+from reference_impl.model.envelope import encode_frame, encode_new_message
+from reference_impl.model.errors import Unavailable
+from reference_impl.model.events import EventTypes, MessageEvent, PositionEvent, TypingEvent
+
+logger = logging.getLogger(__name__)
 
 
 class BroadcastingService:
-    """Listens for messages that were stored, makes the one frame that all sockets get, and hands it over.
+    """Listens for events, makes the one frame that all sockets get, and hands it over.
 
-    It asks nobody who is where: the frame goes to the conversation, and each instance knows its own members.
+    It asks nobody who is where: a frame goes to the conversation, and each instance knows its own members.
+    Messages go through the outbox. Typing and positions do not: one that is lost is followed by the next, and
+    positions are in the store.
     """
 
-    def __init__(self, *, event_bus: EventBus, relay: OutboxRelay, recorder: HopRecorder) -> None:
+    def __init__(
+        self, *, event_bus: EventBus, relay: OutboxRelay, message_router: MessageRouter, recorder: HopRecorder
+    ) -> None:
+        self.lost_frames = 0
+        """Typing and position frames that could not be published, since the start."""
         self._relay = relay
+        self._router = message_router
         self._recorder = recorder
         event_bus.subscribe(EventTypes.CHAT_MESSAGE_SENT, self.broadcast_message)
+        event_bus.subscribe_async(EventTypes.CHAT_TYPING, self.broadcast_typing)
+        event_bus.subscribe_async(EventTypes.CHAT_READ, self.broadcast_position)
+        event_bus.subscribe_async(EventTypes.CHAT_DELIVERED, self.broadcast_position)
 
     def broadcast_message(self, event: MessageEvent) -> None:
         """Hands a stored message over to all instances. Does not wait for them."""
         if self._recorder.on:
             self._recorder.hop("broadcast", message_id=event.message.id, conversation_id=event.message.conversation_id)
         self._relay.hand_over(event, encode_new_message(event.message).text)
+
+    async def broadcast_typing(self, event: TypingEvent) -> None:
+        """Shows to the others that somebody types."""
+        data = {"user_id": event.user_id, "is_typing": event.is_typing}
+        await self._publish(event, "typing", data, except_user=event.user_id)
+
+    async def broadcast_position(self, event: PositionEvent) -> None:
+        """Shows to everybody how far somebody has come: to their own other devices, too."""
+        data = {"user_id": event.user_id, "seq": event.position.seq}
+        await self._publish(event, event.position.kind.value, data)
+
+    async def _publish(
+        self,
+        event: TypingEvent | PositionEvent,
+        action: str,
+        data: dict[str, Any],
+        except_user: str | None = None,
+    ) -> None:
+        conversation_id = event.conversation_id or ""
+        frame = encode_frame(
+            action,
+            data,
+            conversation_id=conversation_id,
+            timestamp=event.timestamp,
+            key=f"{action}:{conversation_id}:{event.user_id}",
+        )
+        try:
+            await self._router.publish_frame(conversation_id, frame, except_user=except_user)
+        except Unavailable as error:
+            self.lost_frames += 1
+            logger.info("a %s frame is lost: %s", action, error)

@@ -1,12 +1,16 @@
 """Conversations and who takes part in them."""
 
+import logging
+
 from uuid_utils import uuid7
 
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Clock, ConversationStore
-from reference_impl.model.conversations import Conversation, User, validated_user_id
-from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.conversations import Conversation, ConversationView, User, validated_user_id
+from reference_impl.model.errors import Forbidden, Invalid, Unavailable
 from reference_impl.services.authentication_service import Identity
+
+logger = logging.getLogger(__name__)
 
 
 class ConversationService:
@@ -32,7 +36,7 @@ class ConversationService:
         """Notes a user who has proved who they are, so that others can name them."""
         await self._store.ensure_user(User(id=identity.user_id, display_name=identity.display_name))
 
-    async def create(self, creator: Identity, title: str, participant_ids: list[str]) -> Conversation:
+    async def create(self, creator: Identity, title: str, participant_ids: list[str]) -> ConversationView:
         """A new conversation of the creator and ``participant_ids``, each once. Raises ``Invalid``."""
         await self.sign_in(creator)
         members = list(dict.fromkeys([creator.user_id, *participant_ids]))
@@ -46,11 +50,17 @@ class ConversationService:
             created_at=self._clock(),
         )
         await self._store.create_conversation(conversation)
-        return conversation
+        await self._announce_membership(members)
+        return (await self._views([conversation], creator.user_id))[0]
 
-    async def all_of(self, user_id: str) -> list[Conversation]:
-        """All conversations of a user, oldest first."""
-        return await self._store.conversations_of(user_id)
+    async def all_of(self, user_id: str) -> list[ConversationView]:
+        """All conversations of a user, oldest first, as that user sees them."""
+        return await self._views(await self._store.conversations_of(user_id), user_id)
+
+    async def view(self, conversation_id: str, user_id: str) -> ConversationView:
+        """The conversation as one of its participants sees it. Raises ``Forbidden``."""
+        (view,) = await self._views([await self.get(conversation_id, user_id)], user_id)
+        return view
 
     async def get(self, conversation_id: str, user_id: str) -> Conversation:
         """The conversation, for one of its participants. Raises ``Forbidden``."""
@@ -66,17 +76,22 @@ class ConversationService:
 
     async def acquaintances(self, user_id: str, among: list[str]) -> list[str]:
         """Those of ``among`` with whom the user shares a conversation, in the order given; the user included."""
-        shared = {user_id}
-        for conversation in await self._store.conversations_of(user_id):
-            shared.update(conversation.participant_ids)
-        return [name for name in dict.fromkeys(among) if name in shared]
+        names = list(dict.fromkeys(among))
+        memberships = await self._store.memberships([user_id, *names])
+        mine = memberships[user_id]
+        return [name for name in names if name == user_id or memberships[name] & mine]
 
-    async def add_participant(self, conversation_id: str, user_id: str, *, by: str) -> Conversation:
+    async def conversation_ids_of(self, user_id: str) -> list[str]:
+        """Ids of all conversations the user takes part in."""
+        return sorted((await self._store.memberships([user_id]))[user_id])
+
+    async def add_participant(self, conversation_id: str, user_id: str, *, by: str) -> ConversationView:
         """A participant adds somebody. Raises ``Forbidden`` or ``Invalid``."""
         await self.require_participant(conversation_id, by)
         await self._require_user(user_id)
         await self._store.add_participant(conversation_id, user_id)
-        return await self.get(conversation_id, by)
+        await self._announce_membership([user_id])
+        return await self.view(conversation_id, by)
 
     async def remove_participant(self, conversation_id: str, user_id: str, *, by: str) -> None:
         """The creator removes somebody, or somebody leaves. Their sockets on it end, on every instance."""
@@ -84,7 +99,26 @@ class ConversationService:
         if by not in (user_id, conversation.creator_id):
             raise Forbidden("only the creator removes others")
         await self._store.remove_participant(conversation_id, user_id)
-        await self._router.publish_revocation(conversation_id, user_id)
+        await self._announce_membership([user_id])
+
+    async def _announce_membership(self, user_ids: list[str]) -> None:
+        """So that live sockets follow at once. Without it they follow a second later: see ``Reconciler``."""
+        try:
+            await self._router.publish_membership(user_ids)
+        except Unavailable as error:
+            logger.warning("a change of membership is not announced: %s", error)
+
+    async def _views(self, found: list[Conversation], user_id: str) -> list[ConversationView]:
+        positions = await self._store.positions([conversation.id for conversation in found])
+        unread = await self._store.unread_counts(user_id)
+        return [
+            ConversationView(
+                conversation=conversation,
+                unread_count=unread.get(conversation.id, 0),
+                positions=positions[conversation.id],
+            )
+            for conversation in found
+        ]
 
     async def _require_user(self, user_id: str) -> None:
         if await self._store.find_user(validated_user_id(user_id)) is not None:

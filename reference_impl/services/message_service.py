@@ -6,10 +6,11 @@ from uuid_utils import uuid7
 
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
-from reference_impl.core.ports import Clock, MessageStore
+from reference_impl.core.ports import Clock, Store
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.events import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
+from reference_impl.model.positions import with_read_mark
 from reference_impl.services.authentication_service import Identity
 
 
@@ -22,7 +23,7 @@ class MessageService:
     def __init__(
         self,
         *,
-        store: MessageStore,
+        store: Store,
         message_router: MessageRouter,
         event_bus: EventBus,
         clock: Clock,
@@ -81,8 +82,10 @@ class MessageService:
     async def history(
         self, conversation_id: str, *, after_seq: int | None, before_seq: int | None, limit: int
     ) -> list[MessageInfo]:
-        """A page of messages, ascending by ``seq``."""
-        return await self._store.history(conversation_id, after_seq=after_seq, before_seq=before_seq, limit=limit)
+        """A page of messages, ascending by ``seq``. ``is_read``: somebody other than its sender has read it."""
+        page = await self._store.history(conversation_id, after_seq=after_seq, before_seq=before_seq, limit=limit)
+        positions = (await self._store.positions([conversation_id]))[conversation_id]
+        return [with_read_mark(message, positions) for message in page]
 
     def _hop(self, hop: str, message: MessageInfo, **detail: Any) -> None:
         if self._recorder.on:

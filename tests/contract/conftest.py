@@ -10,6 +10,7 @@ from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
+from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
@@ -47,7 +48,11 @@ async def make_broker(
     made: list[Broker] = []
 
     def make() -> Broker:
-        broker = MemoryBroker(bus) if request.param == "memory" else RedisBroker(redis_url, prefix=prefix)
+        broker = (
+            MemoryBroker(bus)
+            if request.param == "memory"
+            else RedisBroker(redis_url, RedisLink(redis_url), prefix=prefix)
+        )
         made.append(broker)
         return broker
 
@@ -63,7 +68,7 @@ async def presence_store(
     if request.param == "memory":
         yield MemoryPresenceStore(hand_clock)
         return
-    store = RedisPresenceStore(redis_url, prefix=prefix, now=hand_clock)
+    store = RedisPresenceStore(RedisLink(redis_url), prefix=prefix, now=hand_clock)
     yield store
     await store.stop()
 
@@ -73,7 +78,7 @@ async def tickets(request: pytest.FixtureRequest, redis_url: str, prefix: str) -
     if request.param == "memory":
         yield MemoryTicketStore()
         return
-    store = RedisTicketStore(redis_url, prefix=prefix)
+    store = RedisTicketStore(RedisLink(redis_url), prefix=prefix)
     yield store
     await store.stop()
 

@@ -1,15 +1,16 @@
 """The store's promises, over both twins."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from uuid_utils import uuid7
 
 from reference_impl.core.ports import Store
 from reference_impl.model.conversations import Conversation, User
-from reference_impl.model.errors import Forbidden
+from reference_impl.model.errors import Forbidden, Invalid
 from reference_impl.model.messages import MessageDraft
+from reference_impl.model.positions import MemberPositions, Position, PositionKind
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -39,6 +40,10 @@ async def conversation(store: Store) -> Conversation:
     return await started(store, "ann", "bob")
 
 
+async def head_of(store: Store, conversation_id: str) -> int:
+    return (await store.heads([conversation_id]))[conversation_id]
+
+
 async def started(store: Store, *names: str) -> Conversation:
     for name in names:
         await store.ensure_user(User(id=name, display_name=name.title()))
@@ -53,7 +58,7 @@ async def test_numbers_have_no_gap(store: Store, conversation: Conversation) -> 
     """Messages are numbered 1, 2, 3 … per conversation, also when many are appended at once."""
     appended = await asyncio.gather(*(store.append(draft(conversation, text=str(n))) for n in range(40)))
     assert sorted(message.seq for message, _ in appended) == list(range(1, 41))
-    assert await store.head(conversation.id) == 40
+    assert await head_of(store, conversation.id) == 40
     assert [message.seq for message in await store.history(conversation.id, limit=100)] == list(range(1, 41))
 
 
@@ -63,7 +68,7 @@ async def test_conversations_count_separately(store: Store, conversation: Conver
     await store.append(draft(conversation))
     message, _ = await store.append(draft(other))
     assert message.seq == 1
-    assert await store.head("no such conversation") == 0
+    assert await head_of(store, "no such conversation") == 0
 
 
 async def test_what_was_stored_comes_back(store: Store, conversation: Conversation) -> None:
@@ -97,7 +102,7 @@ async def test_only_participants_write(store: Store, conversation: Conversation)
     nowhere = Conversation(id="nowhere", title="", creator_id="ann", participant_ids=["ann"], created_at=NOON)
     with pytest.raises(Forbidden):
         await store.append(draft(nowhere))
-    assert await store.head(conversation.id) == 0
+    assert await head_of(store, conversation.id) == 0
 
 
 async def test_history_pages(store: Store, conversation: Conversation) -> None:
@@ -145,3 +150,101 @@ async def test_users_are_renamed(store: Store) -> None:
     await store.ensure_user(User(id="ann", display_name="Annie"))
     assert await store.find_user("ann") == User(id="ann", display_name="Annie")
     assert await store.find_user("nobody") is None
+
+
+async def test_a_group_is_not_spoilt_by_one(store: Store, conversation: Conversation) -> None:
+    """Of many that are appended at once, a refused one gets its error and the others their numbers, without a gap."""
+    await store.ensure_user(User(id="mallory", display_name="Mallory"))
+    drafts = [draft(conversation, sender="mallory" if n % 5 == 0 else "ann", text=str(n)) for n in range(20)]
+    results = await asyncio.gather(*(store.append(one) for one in drafts), return_exceptions=True)
+    assert [isinstance(result, Forbidden) for result in results] == [n % 5 == 0 for n in range(20)]
+    assert [message.seq for message in await store.history(conversation.id)] == list(range(1, 17))
+
+
+async def test_a_client_message_id_belongs_to_one_conversation(store: Store, conversation: Conversation) -> None:
+    """In another conversation it is refused: an ack there would be for a message that nobody there sees."""
+    other = await started(store, "ann", "cleo")
+    await store.append(draft(conversation, client_id="c-1"))
+    with pytest.raises(Invalid):
+        await store.append(draft(other, client_id="c-1"))
+    assert await head_of(store, other.id) == 0
+
+
+async def test_the_outbox_holds_what_nobody_announced(store: Store, conversation: Conversation) -> None:
+    """Every message is in it from its own transaction on, until it, or one after it, is announced."""
+    for n in range(3):
+        await store.append(draft(conversation, text=str(n)))
+    later = NOON + timedelta(seconds=1)
+    assert await store.unannounced(later) == {conversation.id: 3}
+    assert await store.unannounced(NOON) == {}, "nothing is older than the first"
+    await store.mark_announced({conversation.id: 2})
+    assert await store.unannounced(later) == {conversation.id: 3}
+    await store.mark_announced({conversation.id: 3})
+    assert await store.unannounced(later) == {}
+
+
+async def test_a_repeat_is_not_announced_again(store: Store, conversation: Conversation) -> None:
+    """A repeat of a ``client_message_id`` puts nothing into the outbox."""
+    await store.append(draft(conversation, client_id="c-1"))
+    await store.mark_announced({conversation.id: 1})
+    await store.append(draft(conversation, client_id="c-1"))
+    assert await store.unannounced(NOON + timedelta(days=1)) == {}
+
+
+async def test_membership_versions_grow_with_every_change(store: Store, conversation: Conversation) -> None:
+    """Who remembers the number of a user notices every joining and leaving by comparing it."""
+    await store.ensure_user(User(id="cleo", display_name="Cleo"))
+    seen = [await store.membership_versions(["cleo"])]
+    await store.add_participant(conversation.id, "cleo")
+    seen.append(await store.membership_versions(["cleo"]))
+    assert await store.memberships(["cleo", "nobody"]) == {"cleo": {conversation.id}, "nobody": set()}
+    await store.remove_participant(conversation.id, "cleo")
+    seen.append(await store.membership_versions(["cleo"]))
+    other = await started(store, "ann", "cleo")
+    seen.append(await store.membership_versions(["cleo"]))
+    assert [one["cleo"] for one in seen] == sorted({one["cleo"] for one in seen})
+    assert await store.memberships(["cleo", "ann"]) == {"cleo": {other.id}, "ann": {conversation.id, other.id}}
+
+
+def position(conversation: Conversation, user_id: str, kind: PositionKind, seq: int) -> Position:
+    return Position(conversation_id=conversation.id, user_id=user_id, kind=kind, seq=seq)
+
+
+async def test_positions_only_move_forward(store: Store, conversation: Conversation) -> None:
+    """A late or doubled report moves nothing, one beyond the head is cut, a stranger's is left out."""
+    for n in range(5):
+        await store.append(draft(conversation, text=str(n)))
+    delivered, read = PositionKind.DELIVERED, PositionKind.READ
+    assert await store.advance([position(conversation, "bob", delivered, 3)]) == [
+        position(conversation, "bob", delivered, 3)
+    ]
+    assert await store.advance([position(conversation, "bob", delivered, 2)]) == []
+    moved = await store.advance([position(conversation, "bob", read, 99)])
+    assert {(one.kind, one.seq) for one in moved} == {(read, 5), (delivered, 5)}, "who has read it has it"
+    assert await store.advance([position(conversation, "mallory", read, 1)]) == []
+    assert (await store.positions([conversation.id]))[conversation.id] == {
+        "ann": MemberPositions(),
+        "bob": MemberPositions(delivered=5, read=5),
+    }
+
+
+async def test_unread_is_what_others_said_since(store: Store, conversation: Conversation) -> None:
+    """One's own messages are not unread; reading up to a number counts those behind it."""
+    for sender in ("ann", "bob", "ann", "ann"):
+        await store.append(draft(conversation, sender=sender))
+    other = await started(store, "bob", "cleo")
+    assert await store.unread_counts("bob") == {conversation.id: 3, other.id: 0}
+    assert await store.unread_counts("ann") == {conversation.id: 1}
+    await store.advance([position(conversation, "bob", PositionKind.READ, 3)])
+    assert (await store.unread_counts("bob"))[conversation.id] == 1
+
+
+async def test_many_report_at_once(store: Store, conversation: Conversation) -> None:
+    """Reports that come together end where each alone would have ended."""
+    for n in range(9):
+        await store.append(draft(conversation, text=str(n)))
+    reports = [position(conversation, user, PositionKind.READ, seq) for user in ("ann", "bob") for seq in range(1, 10)]
+    await asyncio.gather(*(store.advance([report]) for report in reports))
+    assert set((await store.positions([conversation.id]))[conversation.id].values()) == {
+        MemberPositions(delivered=9, read=9)
+    }

@@ -9,6 +9,7 @@ import pytest
 from course import Lab
 from course.errors import UserError
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.reconciler import Reconciler
 
 
 async def test_drain_flushes_and_says_1012() -> None:
@@ -86,9 +87,17 @@ class SkipsItself(DistributedConnectionManager):
             super().handle_broadcast(message)
 
 
+class ComparesNothing(Reconciler):
+    """Without it nobody notices what the rule loses."""
+
+    async def reconcile(self) -> None:
+        """Does nothing."""
+
+
 async def test_overrides_run_inside_every_instance() -> None:
     """The rule loses everything next door and nothing far away: 0 of 20 and 20 of 20."""
-    async with Lab(instances=2, overrides={"distributed_connection_manager": SkipsItself}) as lab:
+    overrides = {"distributed_connection_manager": SkipsItself, "reconciler": ComparesNothing}
+    async with Lab(instances=2, overrides=overrides) as lab:
         alice, bob, carol = [
             await lab.client(user, instance=place) for user, place in (("alice", 0), ("bob", 0), ("carol", 1))
         ]

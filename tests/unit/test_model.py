@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_impl.model.bus_messages import AccessRevoked, DirectFrame, decode_bus_message, encode_bus_message
+from reference_impl.model.bus_messages import DirectFrame, MembershipChanged, decode_bus_message, encode_bus_message
 from reference_impl.model.close_codes import CloseCode, Reconnect
 from reference_impl.model.conversations import validated_user_id
 from reference_impl.model.envelope import encode_frame
@@ -137,7 +137,7 @@ def test_frames_are_json_in_the_envelope() -> None:
 def test_bus_messages_survive_the_trip() -> None:
     """What is decoded is what was encoded, of the same kind."""
     for message in (
-        AccessRevoked(instance_id="i", conversation_id="room", user_id="ann"),
+        MembershipChanged(instance_id="i", user_ids=["ann"]),
         DirectFrame(instance_id="i", target_user_id="ann", frame='{"a":"ü"}', device_type=None),
     ):
         assert decode_bus_message(encode_bus_message(message)) == message

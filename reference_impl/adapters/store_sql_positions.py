@@ -1,0 +1,96 @@
+"""How far each member has come, in a SQL database."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from reference_impl.adapters.group_commit import GroupCommit
+from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_schema import conversations, messages, participants
+from reference_impl.model.positions import MemberPositions, Position, PositionKind, furthest
+
+LARGEST_GROUP = 100
+COLUMN = {PositionKind.READ: participants.c.last_read_seq, PositionKind.DELIVERED: participants.c.last_delivered_seq}
+
+
+class SqlPositionStore:
+    """Two numbers a member. A thousand members who read the same message are few transactions, not a thousand."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+        self._advances: GroupCommit[list[Position], list[Position]] = GroupCommit(
+            self._advance_group, largest=LARGEST_GROUP
+        )
+
+    async def advance(self, positions: list[Position]) -> list[Position]:
+        """Moves positions forward, together with the others that come at this moment."""
+        return await self._advances.submit(positions)
+
+    async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
+        """All members of all these conversations in one query."""
+        found: dict[str, dict[str, MemberPositions]] = {name: {} for name in conversation_ids}
+        query = select(participants).where(participants.c.conversation_id.in_(conversation_ids))
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                positions = MemberPositions(delivered=row.last_delivered_seq, read=row.last_read_seq)
+                found[row.conversation_id][row.user_id] = positions
+        return found
+
+    async def unread_counts(self, user_id: str) -> dict[str, int]:
+        """One query; it walks over the unread messages alone."""
+        unread = (messages.c.conversation_id == participants.c.conversation_id) & (
+            messages.c.seq > participants.c.last_read_seq
+        )
+        query = (
+            select(participants.c.conversation_id, func.count(messages.c.id).label("unread"))
+            .select_from(participants.outerjoin(messages, unread & (messages.c.sender_id != user_id)))
+            .where(participants.c.user_id == user_id)
+            .group_by(participants.c.conversation_id)
+        )
+        async with self._database.read() as connection:
+            return {row.conversation_id: row.unread for row in await connection.execute(query)}
+
+    async def _advance_group(self, group: list[list[Position]]) -> list[list[Position] | Exception]:
+        wanted = furthest([position for positions in group for position in positions])
+        async with self._database.write() as connection:
+            moved = await _moves(connection, wanted)
+            for kind, column in COLUMN.items():
+                rows = [_row(position) for position in moved if position.kind is kind]
+                if rows:
+                    member = (participants.c.conversation_id == bindparam("c")) & (
+                        participants.c.user_id == bindparam("u")
+                    )
+                    behind = column < bindparam("new_seq")
+                    change = update(participants).where(member & behind)
+                    await connection.execute(change.values({column: bindparam("new_seq")}), rows)
+        return [_part_of(moved, positions) for positions in group]
+
+
+async def _moves(connection: AsyncConnection, wanted: list[Position]) -> list[Position]:
+    """Those that are ahead of what is stored, none of them beyond the head."""
+    member = tuple_(participants.c.conversation_id, participants.c.user_id)
+    query = select(participants, conversations.c.seq).join(conversations)
+    query = query.where(member.in_({(position.conversation_id, position.user_id) for position in wanted}))
+    stored = {(row.conversation_id, row.user_id): row for row in await connection.execute(query)}
+    moves = []
+    for position in wanted:
+        row = stored.get((position.conversation_id, position.user_id))
+        if row is None:
+            continue
+        known = row.last_read_seq if position.kind is PositionKind.READ else row.last_delivered_seq
+        seq = min(position.seq, row.seq)
+        if seq > known:
+            moves.append(msgspec.structs.replace(position, seq=seq))
+    return moves
+
+
+def _row(position: Position) -> dict[str, object]:
+    return {"c": position.conversation_id, "u": position.user_id, "new_seq": position.seq}
+
+
+def _part_of(moved: list[Position], asked: list[Position]) -> list[Position]:
+    """Of the group's moves, those that this caller asked for."""
+    members = {(position.conversation_id, position.user_id) for position in asked}
+    return [position for position in moved if (position.conversation_id, position.user_id) in members]

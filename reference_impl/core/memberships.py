@@ -1,0 +1,73 @@
+"""Who may hear a conversation changes while they are connected."""
+
+import logging
+
+from reference_impl.core.connection import Connection
+from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.conversation_feeds import ConversationFeeds
+from reference_impl.core.ports import ConversationStore
+from reference_impl.model.close_codes import CloseCode
+
+logger = logging.getLogger(__name__)
+
+
+class Memberships:
+    """Keeps the connections of this instance in step with the store.
+
+    A connection on one conversation ends when its user is no longer in it. A device-wide one follows its
+    user in and out of conversations.
+
+    Others' messages say whom to look at, at once; ``reconcile`` looks at everybody whose membership version
+    has changed, whatever was lost. A user whose version is not known yet has just connected, and is looked
+    at, too: they may have been removed between the check at the door and this moment.
+    """
+
+    def __init__(self, *, store: ConversationStore, connections: ConnectionManager, feeds: ConversationFeeds) -> None:
+        self._store = store
+        self._connections = connections
+        self._feeds = feeds
+        self._versions: dict[str, int] = {}
+
+    def look_again(self, user_id: str) -> None:
+        """One of the user's connections has joined a conversation: whatever we knew was before that."""
+        self._versions.pop(user_id, None)
+
+    async def reconcile(self) -> None:
+        """Puts right whatever differs. Raises ``Unavailable``."""
+        connected = list(self._connections.connections_by_user)
+        if not connected:
+            self._versions.clear()
+            return
+        versions = await self._store.membership_versions(connected)
+        changed = {user_id: version for user_id, version in versions.items() if self._versions.get(user_id) != version}
+        self._versions = versions
+        try:
+            await self.refresh(list(changed))
+        except BaseException:
+            for user_id in changed:
+                self.look_again(user_id)
+            raise
+
+    async def refresh(self, user_ids: list[str]) -> None:
+        """Compares the connections of these users with the store. Raises ``Unavailable``."""
+        here = [user_id for user_id in user_ids if user_id in self._connections.connections_by_user]
+        if not here:
+            return
+        for user_id, allowed in (await self._store.memberships(here)).items():
+            for connection in self._connections.index.of_user(user_id):
+                if connection.is_device_wide:
+                    await self._follow(connection, allowed)
+                else:
+                    self._end_if_removed(connection, allowed)
+
+    async def _follow(self, connection: Connection, allowed: set[str]) -> None:
+        for conversation_id in allowed - connection.joined_ids:
+            await self._feeds.join(conversation_id, connection)
+            self._connections.subscribe(connection, conversation_id)
+        for conversation_id in connection.joined_ids - allowed:
+            self._connections.unsubscribe(connection, conversation_id)
+            await self._feeds.leave(conversation_id, connection)
+
+    def _end_if_removed(self, connection: Connection, allowed: set[str]) -> None:
+        if not connection.joined_ids <= allowed:
+            connection.close(CloseCode.ACCESS_DENIED, "no longer a participant", discard=True)

@@ -1,0 +1,52 @@
+"""How far somebody has come in a conversation."""
+
+from enum import StrEnum
+
+import msgspec
+
+from reference_impl.model.messages import MessageInfo
+
+
+class PositionKind(StrEnum):
+    """``delivered``: it has reached one of their devices. ``read``: they have seen it."""
+
+    DELIVERED = "delivered"
+    READ = "read"
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything up to and including ``seq`` is delivered to, or read by, this member. It only ever grows."""
+
+    conversation_id: str
+    user_id: str
+    kind: PositionKind
+    seq: int
+
+
+class MemberPositions(msgspec.Struct, frozen=True, kw_only=True):
+    """Both positions of one member. Who has read a message has it: ``delivered`` is never behind ``read``."""
+
+    delivered: int = 0
+    read: int = 0
+
+
+def furthest(positions: list[Position]) -> list[Position]:
+    """One position per member, conversation and kind: the furthest of them. Reading implies delivery."""
+    best: dict[tuple[str, str, PositionKind], Position] = {}
+    for position in positions:
+        kinds = [position.kind]
+        if position.kind is PositionKind.READ:
+            kinds.append(PositionKind.DELIVERED)
+        for kind in kinds:
+            key = (position.conversation_id, position.user_id, kind)
+            if key not in best or best[key].seq < position.seq:
+                best[key] = msgspec.structs.replace(position, kind=kind)
+    return list(best.values())
+
+
+def with_read_mark(message: MessageInfo, positions: dict[str, MemberPositions]) -> MessageInfo:
+    """The message with ``is_read`` set if anybody but its sender has come that far."""
+    is_read = any(
+        position.read >= message.seq for user_id, position in positions.items() if user_id != message.sender_id
+    )
+    return msgspec.structs.replace(message, is_read=True) if is_read else message
