@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from course.workbench.postgres_server import PostgresServer
 from course.workbench.redis_server import RedisServer
 
 
@@ -14,4 +15,13 @@ def redis_url() -> Iterator[str]:
     server = RedisServer()
     asyncio.run(server.start())
     yield server.url
+    asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the whole run. Tests keep apart by ``create_database``."""
+    server = PostgresServer()
+    asyncio.run(server.start())
+    yield server
     asyncio.run(server.stop())

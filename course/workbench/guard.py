@@ -1,8 +1,11 @@
 """Looks after a folder, and maybe a program, and cleans up when the owner is gone, however the owner ended.
 
-``python -I -S guard.py FOLDER [PROGRAM ARGUMENT …]``: standard library only, so that it starts in milliseconds.
-The owner holds the other end of this process's standard input. When that closes, the program is stopped
-and FOLDER is removed. On Linux the kernel also stops the program when this guard itself is killed.
+``python -I -S guard.py FOLDER USER SIGNAL [PROGRAM ARGUMENT …]``: standard library only, so that it starts in
+milliseconds. The owner holds the other end of this process's standard input. When that closes, the program
+is stopped and FOLDER is removed. On Linux the kernel also stops the program when this guard itself is killed.
+
+USER is a ``uid:gid`` that the program is to run as, or empty. SIGNAL, "SIGQUIT" for example, is what stops the
+program in both cases; empty, it is SIGTERM from the guard and SIGKILL from the kernel.
 """
 
 import ctypes
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 STOP_DEADLINE_S = 1.0
 REMOVE_DEADLINE_S = 3.0
@@ -21,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> int:
     """Returns the program's exit code; 0 without one."""
-    folder, *command = sys.argv[1:]
+    folder, user, stop_signal, *command = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a Ctrl-C in the terminal is the owner's business
     owner_is_gone = threading.Event()
@@ -29,7 +33,7 @@ def main() -> int:
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib doubles the start time
         if command:
-            return run(command, owner_is_gone)
+            return run(command, user, stop_signal, owner_is_gone)
         owner_is_gone.wait()
         return 0
     finally:
@@ -37,20 +41,27 @@ def main() -> int:
 
 
 def wait_for_owner(owner_is_gone: threading.Event) -> None:
-    """Reads until the pipe closes."""
-    sys.stdin.buffer.read()
+    """Reads until the pipe closes. Not through ``sys.stdin``: Python can not end while a thread holds its lock."""
+    while os.read(0, 1024):
+        pass
     owner_is_gone.set()
 
 
-def run(command: list[str], owner_is_gone: threading.Event) -> int:
+def run(command: list[str], user: str, stop_signal: str, owner_is_gone: threading.Event) -> int:
     """Runs the program until it ends or the owner is gone."""
-    on_linux = sys.platform == "linux"
+    uid, gid = (int(number) for number in user.split(":")) if user else (None, None)
     child = subprocess.Popen(  # noqa: S603 - what the owner asked for
-        command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent if on_linux else None
+        command,
+        stdin=subprocess.DEVNULL,
+        user=uid,
+        group=gid,
+        extra_groups=None if uid is None else [],
+        # Python calls it after the change of user, which would undo it.
+        preexec_fn=die_with_parent(stop_signal or "SIGKILL") if sys.platform == "linux" else None,
     )
     while not owner_is_gone.wait(0.05) and child.poll() is None:
         pass
-    child.terminate()
+    child.send_signal(signal.Signals[stop_signal or "SIGTERM"])
     try:
         child.wait(STOP_DEADLINE_S)
     except subprocess.TimeoutExpired:
@@ -67,9 +78,10 @@ def remove(folder: str) -> None:
         time.sleep(0.02)
 
 
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when its parent ends. Elsewhere the closed pipe has to do."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(signal_name: str) -> Callable[[], None]:
+    """Asks Linux to stop this process when its parent ends. Elsewhere the closed pipe has to do."""
+    number = signal.Signals[signal_name]
+    return lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 if __name__ == "__main__":

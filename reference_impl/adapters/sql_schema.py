@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+"""What changes here needs a step in ``migrations/versions``; a test compares the two."""
 
 users = Table(
     "users",
@@ -74,3 +75,12 @@ outbox = Table(  # messages that are stored and that no instance is known to hav
     Column("created_at", DateTime(timezone=True), nullable=False),
     Index("outbox_by_age", "created_at"),
 )
+
+
+def longest_text(table: Table) -> dict[str, int]:
+    """The columns that hold text, and how many characters each can take. SQLite would take more."""
+    return {
+        column.name: column.type.length
+        for column in table.columns
+        if isinstance(column.type, String) and column.type.length is not None
+    }

@@ -7,6 +7,7 @@ from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_row_locks import lock_conversations, lock_users
 from reference_impl.adapters.sql_schema import conversations, participants, users
 from reference_impl.core.ports import ConversationStore
 from reference_impl.model.conversations import Conversation, User
@@ -21,10 +22,13 @@ class SqlConversationStore(ConversationStore):
     async def ensure_user(self, user: User) -> User:
         """Creates or renames."""
         rename = update(users).where(users.c.id == user.id).values(display_name=user.display_name)
-        async with self._database.write() as connection:
+
+        async def rename_or_create(connection: AsyncConnection) -> User:
             if (await connection.execute(rename)).rowcount == 0:
                 await connection.execute(insert(users).values(id=user.id, display_name=user.display_name))
-        return user
+            return user
+
+        return await self._database.transact(rename_or_create)  # again, if another instance creates them first
 
     async def find_user(self, user_id: str) -> User | None:
         """The user, or None."""
@@ -72,6 +76,7 @@ class SqlConversationStore(ConversationStore):
         """Adds, once."""
         last = select(func.max(participants.c.position)).where(participants.c.conversation_id == conversation_id)
         async with self._database.write() as connection:
+            await lock_conversations(connection, [conversation_id])
             if await _is_participant(connection, conversation_id, user_id):
                 return
             position = ((await connection.execute(last)).scalar() or 0) + 1
@@ -83,6 +88,7 @@ class SqlConversationStore(ConversationStore):
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:
         """Removes, if there."""
         async with self._database.write() as connection:
+            await lock_conversations(connection, [conversation_id])
             removed = await connection.execute(
                 delete(participants).where(
                     participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
@@ -122,6 +128,7 @@ async def _is_participant(connection: AsyncConnection, conversation_id: str, use
 
 async def _note_change(connection: AsyncConnection, user_ids: Sequence[str]) -> None:
     """In the same transaction as the change: who sees the new number sees the change, too."""
+    await lock_users(connection, user_ids)
     change = update(users).where(users.c.id.in_(user_ids))
     await connection.execute(change.values(membership_version=users.c.membership_version + 1))
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import BigInteger, RowMapping, bindparam, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
-from reference_impl.adapters.sql_schema import conversations, messages, outbox, participants
+from reference_impl.adapters.sql_row_locks import lock_conversations
+from reference_impl.adapters.sql_schema import conversations, longest_text, messages, outbox, participants
 from reference_impl.core.ports import Appended, MessageStore
 from reference_impl.model.errors import Forbidden, Invalid
 from reference_impl.model.messages import MessageDraft, MessageInfo
@@ -32,6 +33,7 @@ class SqlMessageStore(MessageStore):
 
     async def append(self, draft: MessageDraft) -> Appended:
         """Stores a message under the next ``seq``, together with the others that arrive at this moment."""
+        _require_fitting(draft)
         return await self._appends.submit(draft)
 
     async def history(
@@ -45,9 +47,9 @@ class SqlMessageStore(MessageStore):
         """A page of messages, ascending."""
         query = select(messages).where(messages.c.conversation_id == conversation_id).limit(limit)
         if before_seq is not None:
-            query = query.where(messages.c.seq < before_seq)
+            query = query.where(messages.c.seq < literal(before_seq, BigInteger))  # a client may name any number
         if after_seq is not None:
-            query = query.where(messages.c.seq > after_seq).order_by(messages.c.seq)
+            query = query.where(messages.c.seq > literal(after_seq, BigInteger)).order_by(messages.c.seq)
         else:
             query = query.order_by(messages.c.seq.desc())
         async with self._database.read() as connection:
@@ -73,19 +75,30 @@ class SqlMessageStore(MessageStore):
         done = delete(outbox).where(
             outbox.c.conversation_id == bindparam("conversation"), outbox.c.seq <= bindparam("up_to")
         )
+        in_order = [{"conversation": name, "up_to": seq} for name, seq in sorted(up_to.items())]
         async with self._database.write() as connection:
-            await connection.execute(done, [{"conversation": name, "up_to": seq} for name, seq in up_to.items()])
+            await connection.execute(done, in_order)
 
     async def _append_group(self, drafts: list[MessageDraft]) -> list[Appended | Exception]:
-        async with self._database.write() as connection:
+        async def append(connection: AsyncConnection) -> list[Appended | Exception]:
             # The lock comes first: what is read after it can not change any more until we are done.
-            seqs = await _lock_heads(connection, {draft.conversation_id for draft in drafts})
+            seqs = await lock_conversations(connection, {draft.conversation_id for draft in drafts})
             members = await _members_among(connection, drafts)
             known = await _sent_before(connection, drafts)
             results = [_decide(draft, seqs, members, known) for draft in drafts]
             new = [result.message for result in results if not isinstance(result, Exception) and result.is_new]
             await _write(connection, new, seqs)
-        return results
+            return results
+
+        return await self._database.transact(append)  # again, if one client_message_id comes to two conversations
+
+
+def _require_fitting(draft: MessageDraft) -> None:
+    """Before it joins a group: a text that a column can not hold would fail all of them."""
+    for name, longest in longest_text(messages).items():
+        value = getattr(draft, name)
+        if value is not None and (len(value) > longest or "\0" in value):
+            raise Invalid(f"{name} must have at most {longest} characters, and no NUL among them")
 
 
 def _decide(
@@ -108,13 +121,6 @@ def _decide(
     if draft.client_message_id is not None:
         known[draft.sender_id, draft.client_message_id] = message
     return Appended(message, is_new=True)
-
-
-async def _lock_heads(connection: AsyncConnection, conversation_ids: set[str]) -> dict[str, int]:
-    """The heads, locked until the transaction ends. Always in the same order, so that two groups never deadlock."""
-    query = select(conversations.c.id, conversations.c.seq).where(conversations.c.id.in_(conversation_ids))
-    rows = await connection.execute(query.order_by(conversations.c.id).with_for_update())
-    return {row.id: row.seq for row in rows}
 
 
 async def _members_among(connection: AsyncConnection, drafts: list[MessageDraft]) -> set[tuple[str, str]]:

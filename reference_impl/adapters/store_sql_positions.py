@@ -73,6 +73,9 @@ async def _moves(connection: AsyncConnection, wanted: list[Position]) -> list[Po
     member = tuple_(participants.c.conversation_id, participants.c.user_id)
     query = select(participants, conversations.c.seq).join(conversations)
     query = query.where(member.in_({(position.conversation_id, position.user_id) for position in wanted}))
+    # Locked, in one order for all instances: what is decided on must not change before it is written.
+    query = query.order_by(participants.c.conversation_id, participants.c.user_id)
+    query = query.with_for_update(of=participants, key_share=True)
     stored = {(row.conversation_id, row.user_id): row for row in await connection.execute(query)}
     moves = []
     for position in wanted:

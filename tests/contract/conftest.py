@@ -1,11 +1,12 @@
 """Each port's twins, behind one fixture: every test of the suite runs over both."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from uuid_utils import uuid7
 
+from course.workbench.postgres_server import PostgresServer
 from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
@@ -83,9 +84,32 @@ async def tickets(request: pytest.FixtureRequest, redis_url: str, prefix: str) -
     await store.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SqlStore(f"sqlite:///{tmp_path}/chat.db")
-    await made.start()
-    yield made
-    await made.stop()
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | PostgresServer:
+    """Which one; a PostgreSQL is started only when a test wants it."""
+    server: PostgresServer | None = None
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+    return server or str(request.param)
+
+
+@pytest.fixture
+async def make_store(database: str | PostgresServer, tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Store]]]:
+    """Makes stores over one empty database: one call is one instance."""
+    url = await database.create_database() if isinstance(database, PostgresServer) else f"sqlite:///{tmp_path}/chat.db"
+    made: list[Store] = [MemoryStore()] if database == "memory" else []
+
+    async def make() -> Store:
+        if database != "memory":  # memory is no database: all instances have the same one
+            made.append(SqlStore(url))
+        await made[-1].start()
+        return made[-1]
+
+    yield make
+    for store in made:
+        await store.stop()
+
+
+@pytest.fixture
+async def store(make_store: Callable[[], Awaitable[Store]]) -> Store:
+    return await make_store()

@@ -5,7 +5,7 @@ import sqlite3
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from reference_impl.adapters.sql_database import _switch_to_wal
+from reference_impl.adapters.sql_sqlite import _switch_to_wal
 
 PROCESSES, ROUNDS = 4, 40
 
