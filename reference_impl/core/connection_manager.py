@@ -167,5 +167,6 @@ def describe(connection: Connection) -> dict[str, Any]:
         "outbox_bytes": connection.outbox.bytes,
         "superseded_frames": connection.outbox.superseded,
         "is_device_wide": connection.is_device_wide,
+        "is_closing": connection.is_closing,
         "metadata": connection.metadata,
     }
