@@ -58,6 +58,7 @@ class Connection:
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
         self.outbox = outbox
+        self.was_too_slow = False
         self.last_heard = self.last_pinged = time.monotonic()
         self._transport = transport
         self._recorder = recorder
@@ -76,6 +77,7 @@ class Connection:
             return False
         if not self.outbox.put(frame):
             logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            self.was_too_slow = True
             self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
             return False
         if self._recorder.on and frame.message_id:

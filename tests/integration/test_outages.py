@@ -204,3 +204,28 @@ def _dying_store(where: str) -> Any:
             return appended
 
     return DyingStore
+
+
+async def test_metrics_tell_what_happened() -> None:
+    """``/metrics`` says whether the broker is there and counts what was late and what was repaired."""
+    async with Lab(instances=1) as lab:
+        alice, bob = [await lab.client(user) for user in ("alice", "bob")]
+        http = await lab.http("operator")
+
+        async def metrics() -> dict[str, float]:
+            answer = await http.get("/metrics")
+            assert answer.headers["content-type"].startswith("text/plain")
+            lines = [line.split(" ") for line in answer.text.splitlines() if not line.startswith("#")]
+            assert "alice" not in answer.text
+            return {name: float(value) for name, value in lines}
+
+        before = await metrics()
+        assert (before["chat_connections"], before["chat_broker_live"]) == (2, 1)
+        await lab.redis.pause()
+        await alice.send("late", timeout=10)
+        await bob.expect("new_message", text="late")
+        async with asyncio.timeout(10):
+            while (during := await metrics())["chat_messages_late_total"] < 1:
+                await asyncio.sleep(0.05)
+        assert during["chat_messages_repaired_total"] >= 1
+        await lab.redis.resume()
