@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from course.errors import UserError
 from course.workbench import carry
+from course.workbench.fault_proxy import FaultProxy
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
@@ -20,7 +21,7 @@ class Cluster:
 
     ``settings`` are the server's, by their names without ``CHAT_``. ``overrides`` are parts of the server to
     replace, by name; a class that was defined in a notebook cell travels to the processes by value. With
-    ``traced`` the instances record their hops.
+    ``traced`` the instances record their hops; with ``breakable`` each reaches Redis over a link of its own.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Cluster:
         host: str = "127.0.0.1",
         first_port: int = 0,
         traced: bool = False,
+        breakable: bool = False,
     ) -> None:
         if instances < 1:
             raise UserError("a lab needs at least one instance")
@@ -48,6 +50,8 @@ class Cluster:
         self._count = instances
         self._overrides = overrides
         self._traced = traced
+        self._breakable = breakable
+        self.links: dict[int, FaultProxy] = {}
         self._guarded: GuardedFolder | None = None
 
     async def start(self) -> Self:
@@ -57,6 +61,7 @@ class Cluster:
         try:
             self.database_url = absolute_database_url(self.database_url or f"sqlite:///{self.folder / 'chat.db'}")
             await self.redis.start()
+            await self._start_links()
             overrides_file = self._write_overrides()
             self.instances = [self._instance(number, overrides_file) for number in range(self._count)]
             async with asyncio.TaskGroup() as starting:
@@ -72,6 +77,7 @@ class Cluster:
     async def stop(self) -> None:
         """Ends all processes and removes the folder. Idempotent."""
         await asyncio.gather(*(instance.stop() for instance in self.instances))
+        await asyncio.gather(*(link.stop() for link in self.links.values()))
         await self.redis.stop()
         if self._guarded is not None:
             await asyncio.to_thread(self._guarded.remove)
@@ -95,10 +101,15 @@ class Cluster:
         """What the instances' hop recorders have written."""
         return sorted(self.folder.glob("hops-*.jsonl"))
 
+    async def _start_links(self) -> None:
+        if self._breakable and self.redis.url.startswith("redis://"):
+            for number in range(self._count):
+                self.links[number] = await FaultProxy(self.redis.url).start()
+
     def _instance(self, number: int, overrides_file: str | None) -> InstanceProcess:
         name = f"instance {number}"
         settings = {
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.links[number].url if number in self.links else self.redis.url,
             "DATABASE_URL": str(self.database_url),
             "INSTANCE_ID": f"instance-{number}",
             "TRACE_FILE": str(self.folder / f"hops-{number}.jsonl") if self._traced else "",

@@ -11,9 +11,9 @@ import httpx2
 from course.errors import UserError
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
+from course.workbench.lab_redis import LabRedis
 from course.workbench.lab_settings import lab_settings
 from course.workbench.recorder import LabRecorder
-from course.workbench.redis_server import RedisServer
 from course.workbench.sign_in import SignIn, open_socket
 from course.workbench.trace import Trace
 from course.workbench.views.state import InstanceState
@@ -52,6 +52,7 @@ class Lab:
             redis_url=redis_url,
             database_url=database_url,
             traced=True,
+            breakable=True,
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()
@@ -214,9 +215,9 @@ class Lab:
         return InstanceState(await self._cluster.instance(instance).ask("snapshot"))
 
     @property
-    def redis(self) -> RedisServer:
-        """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.resume()``."""
-        return self._cluster.redis
+    def redis(self) -> LabRedis:
+        """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.cut(instance=1)`` …"""
+        return LabRedis(self._cluster.redis, self._cluster.links)
 
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
@@ -254,7 +255,7 @@ class Lab:
     async def _forget_keys(self) -> None:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""
         if self.redis.choice.kind == "url":
-            await self.redis.forget(self._prefix)
+            await self._cluster.redis.forget(self._prefix)
 
     def _first_running(self) -> int:
         running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]

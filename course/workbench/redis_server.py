@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -108,6 +109,21 @@ class RedisServer:
         self._require_own()
         self._signal("SIGCONT")
 
+    async def flush(self) -> None:
+        """FLUSHALL. Raises ``UserError`` if it is not ours: others may use it."""
+        self._require_own()
+        await asyncio.to_thread(_flush, self.url)
+
+    async def restart(self) -> None:
+        """Kills it and starts it again on the same port, empty. Raises ``UserError`` if it is not ours."""
+        self._require_own()
+        if self._own is None:
+            raise UserError("it is not running")
+        self._signal("SIGCONT")
+        self._signal("SIGKILL")
+        await asyncio.to_thread(self._own.remove)
+        await asyncio.to_thread(self._start_own, urlsplit(self.url).port)
+
     async def forget(self, prefix: str) -> None:
         """Deletes the keys that begin with ``prefix``. Best effort: an unreachable server keeps them."""
         with suppress(redis.RedisError, OSError):
@@ -131,9 +147,9 @@ class RedisServer:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, getattr(signal, name))
 
-    def _start_own(self) -> None:
+    def _start_own(self, same_port: int | None = None) -> None:
         for _ in range(5):  # somebody else may take the port between our look and the server's start
-            port = _free_port()
+            port = same_port or _free_port()
             command = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1"]
             nothing_on_disk = ["--save", "", "--appendonly", "no", "--dir", "{folder}"]
             self._own = GuardedFolder("breakwire-redis-", command + nothing_on_disk)
@@ -186,6 +202,11 @@ def _require_answer(url: str) -> None:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         raise UserError(f"no Redis answers at {url} ({type(error).__name__}); start it, or unset REDIS_URL") from error
+
+
+def _flush(url: str) -> None:
+    with _client(url) as client:
+        client.flushall()
 
 
 def _delete_keys(url: str, prefix: str) -> None:

@@ -225,7 +225,7 @@ async def test_metrics_tell_what_happened() -> None:
         await alice.send("late", timeout=10)
         await bob.expect("new_message", text="late")
         async with asyncio.timeout(10):
-            while (during := await metrics())["chat_messages_late_total"] < 1:
+            while (during := await metrics())["chat_messages_late_total"] < 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert during["chat_messages_repaired_total"] >= 1
         await lab.redis.resume()

@@ -1,0 +1,145 @@
+"""A link to Redis that can be broken on purpose."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from course.workbench.resp import RespSplitter, is_message
+
+CHUNK = 64 * 1024
+
+
+class FaultProxy:
+    """Passes connections on to a Redis: ``async with FaultProxy(redis_url) as link: link.url``.
+
+    - ``cut``: every connection breaks, and new ones do too, until ``restore``.
+    - ``freeze``: every connection stays and nothing passes, until ``thaw``. What is sent meanwhile waits in the
+      network's own buffers.
+    - ``slow``: whatever passes comes so many seconds later, in order.
+    - ``drop_next``: the next published messages never reach the subscriber; everything else does.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        self._target = urlsplit(redis_url)
+        self.dropped = 0
+        """Published messages that were dropped, since the start."""
+        self._to_drop = 0
+        self._delay_s = 0.0
+        self._is_cut = False
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """What a client connects to instead. Valid while the proxy runs."""
+        if self._server is None:
+            raise RuntimeError("the proxy is not running")
+        port = self._server.sockets[0].getsockname()[1]
+        sign_in, at, _ = self._target.netloc.rpartition("@")
+        return urlunsplit(self._target._replace(netloc=f"{sign_in}{at}127.0.0.1:{port}"))
+
+    async def start(self) -> Self:
+        """Begins to listen on a free port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def stop(self) -> None:
+        """Ends every connection. Idempotent."""
+        if self._server is not None:
+            self._server.close()
+        await self._break_all()
+
+    async def cut(self) -> None:
+        """Breaks every connection and refuses new ones."""
+        self._is_cut = True
+        await self._break_all()
+
+    def restore(self) -> None:
+        """Takes connections again, lets everything pass, at full speed."""
+        self._is_cut = False
+        self._delay_s = 0.0
+        self._to_drop = 0
+        self._passing.set()
+
+    def freeze(self) -> None:
+        """Lets nothing pass."""
+        self._passing.clear()
+
+    def thaw(self) -> None:
+        """Lets it pass again."""
+        self._passing.set()
+
+    def slow(self, delay_s: float) -> None:
+        """Makes each direction slower by ``delay_s`` seconds; 0 ends it."""
+        self._delay_s = delay_s
+
+    def drop_next(self, count: int = 1) -> None:
+        """Drops the next ``count`` published messages on their way to a subscriber."""
+        self._to_drop += count
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _break_all(self) -> None:
+        links = tuple(self._links)
+        for link in links:
+            link.cancel()
+        if links:
+            await asyncio.wait(links)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.current_task()
+        if link is not None:
+            self._links.add(link)
+            link.add_done_callback(self._links.discard)
+        try:
+            if not self._is_cut:
+                with suppress(OSError):
+                    await self._join(reader, writer)
+        except asyncio.CancelledError:
+            pass  # broken on purpose: no error of anybody
+        finally:
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = self._target.port or 6379
+        up_reader, up_writer = await asyncio.open_connection(self._target.hostname or "127.0.0.1", port)
+        ways = [
+            asyncio.create_task(self._pass_on(reader, up_writer)),
+            asyncio.create_task(self._pass_on(up_reader, writer, RespSplitter())),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            up_writer.transport.abort()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, splitter: RespSplitter | None = None
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            await self._passing.wait()
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+            if splitter is not None:
+                data = b"".join(reply for reply in splitter.feed(data) if not self._drops(reply))
+            writer.write(data)
+            await writer.drain()
+
+    def _drops(self, reply: bytes) -> bool:
+        if not self._to_drop or not is_message(reply):
+            return False
+        self._to_drop -= 1
+        self.dropped += 1
+        return True

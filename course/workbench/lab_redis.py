@@ -1,0 +1,97 @@
+"""The Redis of a lab, and what can be done to it."""
+
+import asyncio
+from collections.abc import Iterable
+
+from course.errors import UserError
+from course.workbench.fault_proxy import FaultProxy
+from course.workbench.redis_server import RedisChoice, RedisServer
+
+
+class LabRedis:
+    """``lab.redis``: stops, forgets, restarts; and each instance's link to it breaks, freezes, slows and loses.
+
+    ``instance`` None means all of them. What concerns the server itself needs a server that the lab runs: these
+    raise ``UserError`` otherwise.
+    """
+
+    def __init__(self, server: RedisServer, links: dict[int, FaultProxy]) -> None:
+        self._server = server
+        self._links = links
+
+    @property
+    def url(self) -> str:
+        """Where it is, for clients of your own: past the links that can be broken."""
+        return self._server.url
+
+    @property
+    def choice(self) -> RedisChoice:
+        """Which Redis it is."""
+        return self._server.choice
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, if the lab runs it."""
+        return self._server.pid
+
+    # -- the server ------------------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        """It keeps its connections and answers nothing, as a server that hangs."""
+        await self._server.pause()
+
+    async def resume(self) -> None:
+        """It goes on where it was."""
+        await self._server.resume()
+
+    async def flush(self) -> None:
+        """It forgets everything it holds: FLUSHALL. Connections and subscriptions stay."""
+        await self._server.flush()
+
+    async def restart(self) -> None:
+        """It is killed and started again at the same address, with nothing in it."""
+        await self._server.restart()
+
+    # -- the links -------------------------------------------------------------------------------------------
+
+    async def cut(self, instance: int | None = None) -> None:
+        """The link breaks, and cannot be made again until ``restore``."""
+        await asyncio.gather(*(link.cut() for link in self._chosen(instance)))
+
+    async def restore(self, instance: int | None = None) -> None:
+        """The link is whole, quick and loses nothing."""
+        for link in self._chosen(instance):
+            link.restore()
+
+    async def freeze(self, instance: int | None = None) -> None:
+        """The link stays, and nothing passes: a cable that was pulled looks like this."""
+        for link in self._chosen(instance):
+            link.freeze()
+
+    async def thaw(self, instance: int | None = None) -> None:
+        """What was held passes."""
+        for link in self._chosen(instance):
+            link.thaw()
+
+    async def slow(self, delay_s: float, instance: int | None = None) -> None:
+        """Each direction takes ``delay_s`` seconds longer; 0 ends it."""
+        for link in self._chosen(instance):
+            link.slow(delay_s)
+
+    async def drop_next(self, count: int = 1, instance: int | None = None) -> None:
+        """The next ``count`` published messages do not arrive."""
+        for link in self._chosen(instance):
+            link.drop_next(count)
+
+    def dropped(self, instance: int | None = None) -> int:
+        """Published messages that were dropped so far."""
+        return sum(link.dropped for link in self._chosen(instance))
+
+    def _chosen(self, instance: int | None) -> Iterable[FaultProxy]:
+        if not self._links:
+            raise UserError(f"the links to {self.url} can not be broken: they are encrypted, or go to a cluster")
+        if instance is None:
+            return tuple(self._links.values())
+        if instance not in self._links:
+            raise UserError(f"there is no instance {instance}; this lab has 0 to {len(self._links) - 1}")
+        return (self._links[instance],)
