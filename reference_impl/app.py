@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.broker_memory import MemoryBroker
@@ -36,6 +38,7 @@ from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
+from reference_impl.metrics import metrics_of
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.services.activity_service import ActivityService
@@ -72,6 +75,12 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.chat = chat_system
     app.state.services = chat_system.services
     install_error_handlers(app)
+
+    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Counters and gauges for Prometheus."""
+        return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
+
     routers = [auth.router, chat.router, operations.router, websocket.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)

@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 CLOSE_DEADLINE_S = 5.0
 """How long a close frame may wait for a peer that does not read."""
 
+STALLED_DEADLINE_S = 30.0
+"""How long a peer whose outbox was thrown away may take to read what is on the network already, and the close
+frame behind it. After that the connection ends without one.
+"""
+
 
 class Connection:
     """A socket with its record, its outbox and its one writer.
@@ -53,11 +58,13 @@ class Connection:
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
         self.outbox = outbox
+        self.was_too_slow = False
         self.last_heard = self.last_pinged = time.monotonic()
         self._transport = transport
         self._recorder = recorder
         self._writer: asyncio.Task[None] | None = None
         self._close_with: tuple[int, str] | None = None
+        self._give_up: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Accepts the socket and starts the writer. Raises what the transport raises."""
@@ -70,6 +77,7 @@ class Connection:
             return False
         if not self.outbox.put(frame):
             logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            self.was_too_slow = True
             self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
             return False
         if self._recorder.on and frame.message_id:
@@ -88,9 +96,12 @@ class Connection:
 
         The first close counts; later ones change nothing.
         """
-        if self._close_with is None:
-            self._close_with = (code, reason)
-            self.outbox.close(discard=discard)
+        if self._close_with is not None:
+            return
+        self._close_with = (code, reason)
+        self.outbox.close(discard=discard)
+        if discard and self._writer is not None:
+            self._give_up = asyncio.get_running_loop().call_later(STALLED_DEADLINE_S, self._writer.cancel)
 
     @property
     def is_closing(self) -> bool:
@@ -128,6 +139,9 @@ class Connection:
         except (OSError, RuntimeError) as error:  # what a transport raises when the peer is gone
             logger.debug("connection %s is dead: %s", self.connection_id, error)
             self.close(CloseCode.INTERNAL_ERROR, "peer gone", discard=True)
+        finally:
+            if self._give_up is not None:
+                self._give_up.cancel()
 
     def _hop(self, hop: str, frame: EncodedFrame) -> None:
         self._recorder.hop(

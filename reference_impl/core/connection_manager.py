@@ -36,6 +36,9 @@ class ConnectionManager:
         self.max_connections = max_connections
         self.instance_id = instance_id
         self.index = ConnectionIndex()
+        self.too_slow = 0
+        """Connections that were closed because they read too slowly, since the start."""
+        self._superseded = 0  # by connections that have gone
         self._clock = clock
         self._recorder = recorder
         self._outbox_limits = (outbox_frames, outbox_bytes)
@@ -104,8 +107,15 @@ class ConnectionManager:
         """Removes a connection and ends its writer; None when it was gone already."""
         connection = self.index.remove(connection_id)
         if connection is not None:
+            self.too_slow += connection.was_too_slow
+            self._superseded += connection.outbox.superseded
             await connection.finish()
         return connection
+
+    @property
+    def superseded(self) -> int:
+        """Frames that were overtaken by newer ones before they were sent, since the start."""
+        return self._superseded + sum(connection.outbox.superseded for connection in self.index)
 
     async def send_to_user(self, user_id: str, frame: EncodedFrame, *, device_type: str | None = None) -> bool:
         """Queues a frame for a user's connections here, or for those of one device type. True if one took it."""
@@ -167,5 +177,6 @@ def describe(connection: Connection) -> dict[str, Any]:
         "outbox_bytes": connection.outbox.bytes,
         "superseded_frames": connection.outbox.superseded,
         "is_device_wide": connection.is_device_wide,
+        "is_closing": connection.is_closing,
         "metadata": connection.metadata,
     }

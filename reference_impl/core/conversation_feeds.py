@@ -27,6 +27,7 @@ class ConversationFeeds:
         self._connections = connections
         self._feeds: dict[str, ConversationFeed] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
+        self._repaired = 0  # by feeds that are closed
 
     async def join(self, conversation_id: str, connection: Connection) -> ConversationFeed:
         """The open feed, which the connection keeps open from now on. Raises ``Unavailable``: the store is away."""
@@ -85,6 +86,15 @@ class ConversationFeeds:
         for feed in self._feeds.values():
             feed.catch_up()
 
+    def __len__(self) -> int:
+        """Conversations with a member here."""
+        return len(self._feeds)
+
+    @property
+    def repaired(self) -> int:
+        """Messages that had to be read from the store, since the start."""
+        return self._repaired + sum(feed.repaired for feed in self._feeds.values())
+
     @property
     def last_seqs(self) -> dict[str, int]:
         """``conversation_id`` → last message delivered here, for open feeds."""
@@ -107,6 +117,7 @@ class ConversationFeeds:
         if (opening := self._opening.pop(conversation_id, None)) is not None:
             opening.cancel()
         await feed.close()
+        self._repaired += feed.repaired
         if conversation_id not in self._feeds:  # nobody has come back meanwhile
             await self._router.unsubscribe(conversation_id)
 

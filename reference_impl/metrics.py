@@ -1,0 +1,61 @@
+"""What an instance counts, in Prometheus' text format."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from reference_impl.chat_system import ChatSystem
+
+
+class ChatCollector(Collector):
+    """Reads the parts' own counters when it is asked: nothing is counted twice, and nothing costs between scrapes.
+
+    No label names a user or a conversation: what is scraped is kept for long, and read by many.
+    """
+
+    def __init__(self, chat: ChatSystem) -> None:
+        self._chat = chat
+
+    def collect(self) -> Iterable[Metric]:
+        """One value each."""
+        for name, help_text, gauge in self._gauges():
+            yield GaugeMetricFamily(name, help_text, value=gauge)
+        for name, help_text, count in self._counters():
+            yield CounterMetricFamily(name, help_text, value=count)
+
+    def _gauges(self) -> list[tuple[str, str, float]]:
+        connections = self._chat.connections
+        manager = connections.connection_manager
+        return [
+            ("chat_connections", "WebSocket connections now", len(manager.index)),
+            ("chat_connected_users", "Users with a connection here", len(manager.connections_by_user)),
+            ("chat_conversations", "Conversations with a member here", len(connections.conversation_feeds)),
+            ("chat_outbox_frames", "Frames waiting for a socket", sum(len(one.outbox) for one in manager.index)),
+            ("chat_presence_leases", "Leases this instance renews", len(connections.presence_manager.held_leases)),
+            ("chat_broker_live", "1 while other instances' messages arrive", connections.message_router.is_live),
+            ("chat_draining", "1 while the instance is going away", connections.is_draining),
+        ]
+
+    def _counters(self) -> list[tuple[str, str, float]]:
+        chat = self._chat
+        connections = chat.connections
+        manager = connections.connection_manager
+        return [
+            ("chat_messages_late", "Messages left to the outbox sweep", chat.relay.late),
+            ("chat_sweeps", "Conversations announced by the sweep", chat.relay.swept),
+            ("chat_messages_repaired", "Messages read from the store", connections.conversation_feeds.repaired),
+            ("chat_slow_consumers", "Connections closed since they read too slowly", manager.too_slow),
+            ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
+            ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
+            ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
+        ]
+
+
+def metrics_of(chat: ChatSystem) -> bytes:
+    """All metrics of an instance. Its own registry: two instances in one process share nothing."""
+    registry = CollectorRegistry()
+    registry.register(ChatCollector(chat))
+    return generate_latest(registry)
