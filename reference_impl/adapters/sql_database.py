@@ -42,7 +42,7 @@ class SqlDatabase:
                 await backend.lock_schema(connection)
                 await connection.run_sync(bring_up_to_date)
         except Unavailable as error:
-            if error.__cause__ is None:
+            if not isinstance(error.__cause__, backend.errors):  # it says why itself
                 raise
             raise Unavailable(f"the database does not open: {_reason(error.__cause__)}") from error.__cause__
 
