@@ -1,13 +1,38 @@
 """The bounded queue of one connection."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from reference_impl.core.outbox import Outbox
 from reference_impl.model.envelope import EncodedFrame
 
 
-def frame(text: str) -> EncodedFrame:
-    return EncodedFrame(text, len(text))
+T = TypeVar("T")
+
+
+def frame(text: str, key: str | None = None) -> EncodedFrame:
+    return EncodedFrame(text, len(text), key=key)
+
+
+async def drained(outbox: Outbox) -> list[str]:
+    """Closes it and takes out what waits."""
+    outbox.close()
+    texts = []
+    async with asyncio.timeout(5):
+        while (one := await outbox.get()) is not None:
+            texts.append(one.text)
+    return texts
+
+
+async def turns(count: int = 5) -> None:
+    """Lets every task run as far as it can without a clock."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def test_frames_come_out_in_order() -> None:
@@ -59,3 +84,210 @@ async def test_closing_with_discard_ends_at_once() -> None:
     outbox.close(discard=True)
     assert await outbox.get() is None
     assert outbox.bytes == 0
+
+
+async def test_of_one_key_only_the_latest_waits() -> None:
+    """Three states of the same thing: the reader gets the last one, the other two are counted."""
+    outbox = Outbox(16, 100)
+    for text, key in (("1", "typing"), ("2", "typing"), ("on", "presence"), ("3", "typing")):
+        assert outbox.put(frame(text, key))
+    assert (len(outbox), outbox.superseded) == (2, 2)
+    assert await drained(outbox) == ["on", "3"]
+
+
+async def test_messages_overtake_what_is_true_for_a_moment() -> None:
+    """Frames with a key come out behind all those without one, whenever they were put."""
+    outbox = Outbox(16, 100)
+    for text, key in (("typing", "t"), ("m1", None), ("online", "p"), ("m2", None)):
+        assert outbox.put(frame(text, key))
+    assert await outbox.get() == frame("m1")
+    assert outbox.put(frame("m3"))
+    assert await drained(outbox) == ["m2", "m3", "typing", "online"]
+
+
+async def test_a_frame_with_a_key_never_costs_a_message_its_place() -> None:
+    """With both lanes full, messages are refused at their own limit and no earlier; no key is ever refused."""
+    outbox = Outbox(8, 8)
+    assert all(outbox.put(frame("x" * 100, f"key-{number}")) for number in range(50))
+    assert [outbox.put(frame("m")) for _ in range(9)] == [True] * 8 + [False]
+    assert outbox.put(frame("one more", "key-x"))
+    assert outbox.bytes == 8
+    assert (await drained(outbox))[:8] == ["m"] * 8
+
+
+async def test_the_lane_of_the_keys_is_bounded() -> None:
+    """A quarter as long as the outbox: when it is full the oldest goes, and is counted. At least one fits."""
+    outbox = Outbox(8, 100)
+    for number in range(5):
+        outbox.put(frame(str(number), f"key-{number}"))
+    assert (len(outbox), outbox.superseded) == (2, 3)
+    assert await drained(outbox) == ["3", "4"]
+    tiny = Outbox(1, 100)
+    for number in range(3):
+        tiny.put(frame(str(number), f"key-{number}"))
+    assert (await drained(tiny), tiny.superseded) == (["2"], 2)
+
+
+async def test_a_waiting_reader_gets_a_frame_with_a_key_too() -> None:
+    """The second lane wakes the reader like the first."""
+    outbox = Outbox(8, 100)
+    reader = asyncio.create_task(outbox.get())
+    await turns()
+    outbox.put(frame("typing", "t"))
+    async with asyncio.timeout(5):
+        assert await reader == frame("typing", "t")
+
+
+async def test_after_closing_no_key_is_taken_either() -> None:
+    """A closed outbox refuses both kinds; discarding forgets both."""
+    outbox = Outbox(8, 100)
+    outbox.put(frame("typing", "t"))
+    outbox.close(discard=True)
+    assert not outbox.put(frame("more", "t"))
+    assert (len(outbox), await outbox.get()) == (0, None)
+
+
+async def test_room_is_half_of_the_outbox() -> None:
+    """Who waits for room gets it once half is free, by number and by bytes; the other half stays for live frames."""
+    outbox = Outbox(4, 100)
+    for text in "abc":
+        outbox.put(frame(text))
+    waiting = asyncio.create_task(outbox.room_for(frame("d")))
+    await outbox.get()
+    await turns()
+    assert not waiting.done()
+    await outbox.get()
+    async with asyncio.timeout(5):
+        assert await waiting
+    large = Outbox(100, 10)
+    large.put(frame("12"))
+    large.put(frame("34"))
+    bytes_waiting = asyncio.create_task(large.room_for(frame("5678")))
+    await turns()
+    assert not bytes_waiting.done()
+    await large.get()
+    await turns()
+    assert not bytes_waiting.done()  # two and four are more than five
+    await large.get()
+    async with asyncio.timeout(5):
+        assert await bytes_waiting
+
+
+async def test_an_empty_outbox_has_room_for_anything() -> None:
+    """A frame larger than the whole outbox goes alone: otherwise it could never be sent. Keys do not count."""
+    outbox = Outbox(4, 10)
+    outbox.put(frame("typing", "t"))
+    huge = frame("x" * 50)
+    async with asyncio.timeout(5):
+        assert await outbox.room_for(huge)
+    assert outbox.put(huge)
+    assert not outbox.put(frame("y"))
+    assert await outbox.get() == huge
+    assert outbox.bytes == 0
+
+
+async def test_closing_ends_the_wait_for_room() -> None:
+    """False, whether the outbox was closed before or during the wait, and whether it is empty or not."""
+    for discard in (True, False):
+        outbox = Outbox(2, 100)
+        outbox.put(frame("a"))
+        waiting = asyncio.create_task(outbox.room_for(frame("b")))
+        await turns()
+        outbox.close(discard=discard)
+        async with asyncio.timeout(5):
+            assert not await waiting
+            assert not await outbox.room_for(frame("c"))
+
+
+TEXTS = st.text("x", min_size=1, max_size=12)
+
+
+class OutboxModel(RuleBasedStateMachine):
+    """Two lists say what an outbox does: messages in order and bounded, behind them the latest of each key."""
+
+    MAX_FRAMES, MAX_BYTES = 8, 30
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.outbox = Outbox(self.MAX_FRAMES, self.MAX_BYTES)
+        self.messages: list[EncodedFrame] = []
+        self.latest: list[EncodedFrame] = []
+        self.superseded = 0
+        self.closed = False
+        self.asking: list[tuple[asyncio.Task[bool], EncodedFrame]] = []
+
+    def teardown(self) -> None:
+        self.outbox.close(discard=True)
+        self.run(turns())
+        self.loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 5))
+
+    def size(self) -> int:
+        return sum(one.size for one in self.messages)
+
+    def fits(self, one: EncodedFrame, share: int) -> bool:
+        few = len(self.messages) < self.MAX_FRAMES // share
+        return not self.messages or (few and self.size() + one.size <= self.MAX_BYTES // share)
+
+    @rule(text=TEXTS)
+    def put(self, text: str) -> None:
+        is_taken = not self.closed and self.fits(frame(text), 1)
+        assert self.outbox.put(frame(text)) == is_taken
+        if is_taken:
+            self.messages.append(frame(text))
+
+    @rule(text=TEXTS, key=st.sampled_from("abcd"))
+    def put_with_a_key(self, text: str, key: str) -> None:
+        assert self.outbox.put(frame(text, key)) == (not self.closed)
+        if self.closed:
+            return
+        same = [one for one in self.latest if one.key == key]
+        oldest = self.latest[:1] if len(self.latest) >= self.MAX_FRAMES // 4 else []
+        for gone in same or oldest:
+            self.latest.remove(gone)
+            self.superseded += 1
+        self.latest.append(frame(text, key))
+
+    @precondition(lambda self: self.closed or self.messages or self.latest)
+    @rule()
+    def get(self) -> None:
+        queue = self.messages or self.latest
+        expected = queue.pop(0) if queue else None
+        assert self.run(self.outbox.get()) == expected
+
+    @rule(text=TEXTS)
+    def ask_for_room(self, text: str) -> None:
+        self.asking.append((self.loop.create_task(self.outbox.room_for(frame(text))), frame(text)))
+
+    @precondition(lambda self: len(self.messages) > 2)
+    @rule(discard=st.booleans())
+    def close(self, discard: bool) -> None:
+        self.outbox.close(discard=discard)
+        self.closed = True
+        if discard:
+            self.messages, self.latest = [], []
+
+    @invariant()
+    def they_agree(self) -> None:
+        assert len(self.outbox) == len(self.messages) + len(self.latest)
+        assert self.outbox.bytes == self.size()
+        assert self.outbox.superseded == self.superseded
+
+    @invariant()
+    def room_is_told_to_those_who_ask(self) -> None:
+        self.run(turns())
+        waiting = []
+        for task, one in self.asking:
+            assert task.done() == (self.closed or self.fits(one, 2))
+            if task.done():
+                assert task.result() == (not self.closed)
+            else:
+                waiting.append((task, one))
+        self.asking = waiting
+
+
+TestOutboxModel = OutboxModel.TestCase
+TestOutboxModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
