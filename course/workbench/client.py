@@ -48,6 +48,8 @@ class LabClient:
         self.conversation_id = conversation_id
         self.frames: list[Frame] = []
         self.connection_id: str | None = None
+        self.connected_at: int | None = None
+        """When ``connected`` came, in nanoseconds on the machine's monotonic clock."""
         self._websocket = websocket
         self._note_hop = note_hop
         self._taken: set[int] = set()
@@ -151,7 +153,7 @@ class LabClient:
             name = data["client_message_id"]
             self._note_hop("client_acked", self, message_id=data["id"], client_message_id=name, t=now)
         elif frame["action"] == "connected":
-            self.connection_id = data["connection_id"]
+            self.connection_id, self.connected_at = data["connection_id"], now
 
     async def _take(self, fits: Callable[[Frame], bool], wanted: str, timeout: float) -> Frame:
         looked_at = 0

@@ -231,13 +231,8 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
-        homes = {
-            (one.conversation_id, f"instance-{one.instance}")
-            for one in self.clients
-            if one.conversation_id is not None and self._is_served(one)
-        }
-        files = self._cluster.trace_files()
-        hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, files, homes)
+        served = [one for one in self.clients if one.connected_at is not None and self._is_served(one)]
+        hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])
 
     def __repr__(self) -> str:

@@ -56,27 +56,31 @@ class LabRecorder:
         return sorted(mine, key=lambda hop: hop.t)
 
     def settled_hops_of(
-        self, message_id: str, client_message_id: str | None, files: list[Path], homes: set[tuple[str, str]]
+        self, message_id: str, client_message_id: str | None, files: list[Path], clients: list[Any]
     ) -> list[Hop]:
-        """``hops_of``, once every instance that has members has heard of the message and is done with it.
+        """``hops_of``, once the message has been written to each of ``clients``, or was kept from them on purpose.
 
-        ``homes`` are pairs of conversation and instance. The receiver next door may be faster than the sender's
-        own instance; asked in between, two runs of one experiment would differ. Waits ``SETTLE_DEADLINE_S`` at most:
-        an instance that never hears is what a lesson may be about.
+        The receiver next door may be faster than the sender's own instance; asked in between, two runs of one
+        experiment would differ. Waits ``SETTLE_DEADLINE_S`` at most: a message that never arrives is what a lesson
+        may be about. Clients that came after the message are not waited for.
         """
         end = time.monotonic() + SETTLE_DEADLINE_S
         while True:
             hops = self.hops_of(message_id, client_message_id, files)
-            if _are_settled(hops, homes) or time.monotonic() > end:
+            if _are_settled(hops, clients) or time.monotonic() > end:
                 return hops
             time.sleep(QUIET_MS / 2000)  # other processes write: there is nothing to wait on
 
 
-def _are_settled(hops: list[Hop], homes: set[tuple[str, str]]) -> bool:
-    heard = {(hop.conversation_id, hop.instance) for hop in hops if hop.hop == "bus_received"}
-    here = {hop.conversation_id for hop in hops}
-    if not hops or any(home not in heard for home in homes if home[0] in here):
+def _are_settled(hops: list[Hop], clients: list[Any]) -> bool:
+    if not hops:
         return False
+    reached = {hop.connection_id for hop in hops if hop.hop in ("written", "excluded")}
+    here = {hop.conversation_id for hop in hops}
+    for client in clients:
+        was_there = client.conversation_id in here and client.connected_at < hops[0].t
+        if was_there and client.connection_id not in reached:
+            return False
     return time.monotonic_ns() - hops[-1].t > QUIET_MS * 1_000_000
 
 
