@@ -11,7 +11,7 @@ from reference_impl.model.messages import Content, MessageInfo
 BODY_CHARACTERS, TITLE_CHARACTERS = 120, 40
 """Characters as a reader counts them: an emoji of several code points is one."""
 
-BYTES_PER_CHARACTER = 16
+BYTES_PER_CHARACTER = 20
 """On average, at most. One "character" can carry thousands of accents; push services take about 4 KiB in all."""
 
 NEUTRAL_TEXT = "New message"
