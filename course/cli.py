@@ -16,6 +16,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+dead_letters = typer.Typer(
+    help="Background work that was given up: look at it, let it be tried again, or delete it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(dead_letters, name="dead-letters")
+
+RedisUrl = Annotated[str, typer.Option(envvar=["CHAT_REDIS_URL", "REDIS_URL"], help="The servers' Redis.")]
+Prefix = Annotated[str, typer.Option(envvar="CHAT_REDIS_PREFIX", help="What the servers put before every key.")]
+Queue = Annotated[str, typer.Option(help="Which queue.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="As `course dead-letters list` shows them.")]
+All = Annotated[bool, typer.Option("--all", help="All that are there now.")]
+
 
 def main() -> None:
     """Runs the command line. A user's mistake is one line on stderr and an exit code, never a traceback."""
@@ -76,6 +89,35 @@ def check(
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Say what this machine has and lacks, and what that costs."""
     raise typer.Exit(_module("course.doctor").run(as_json=as_json))
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    redis_url: RedisUrl,
+    prefix: Prefix = "",
+    queue: Queue = "push",
+    limit: Annotated[int, typer.Option(min=1, help="How many, the oldest first.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line each.")] = False,
+) -> None:
+    """Show which jobs were given up, when and why."""
+    work = _module("course.dead_letters")
+    raise typer.Exit(work.show(redis_url, prefix, queue, limit=limit, as_json=as_json))
+
+
+@dead_letters.command("replay")
+def replay_dead_letters(
+    redis_url: RedisUrl, ids: Ids = None, everything: All = False, prefix: Prefix = "", queue: Queue = "push"
+) -> None:
+    """Let jobs be tried again, with all their attempts."""
+    raise typer.Exit(_module("course.dead_letters").replay(redis_url, prefix, queue, ids or (), everything=everything))
+
+
+@dead_letters.command("purge")
+def purge_dead_letters(
+    redis_url: RedisUrl, ids: Ids = None, everything: All = False, prefix: Prefix = "", queue: Queue = "push"
+) -> None:
+    """Delete jobs for good."""
+    raise typer.Exit(_module("course.dead_letters").purge(redis_url, prefix, queue, ids or (), everything=everything))
 
 
 def _module(name: str) -> Any:
