@@ -2,6 +2,7 @@
 
 import pytest
 
+from course.workbench.postgres_server import PostgresServer
 from tests.chaos.run import Plan, Report, run_chaos
 from tests.chaos.target import PlainTarget, ReferenceTarget, Target
 
@@ -40,4 +41,13 @@ async def test_the_control_loses() -> None:
 async def test_nothing_is_lost_for_long(seed: int) -> None:
     """Two hundred clients, five thousand messages, each kind of fault three times."""
     report = await report_of(ReferenceTarget(2), Plan(seed=seed, **LONG))
+    assert report.is_clean, report
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_nothing_is_lost_for_long_over_postgres(postgres_server: PostgresServer) -> None:
+    """The same over PostgreSQL."""
+    target = ReferenceTarget(2, database_url=await postgres_server.create_database())
+    report = await report_of(target, Plan(seed=4, **LONG))
     assert report.is_clean, report
