@@ -14,6 +14,12 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
     connection_id: str
     device_id: str | None = None
     device_type: str = "web"
+    conversation_id: str | None = None
+    """The one conversation that the connection is on; None: all of the user's."""
+
+    def hears(self, conversation_id: str) -> bool:
+        """Whether messages of this conversation go to the connection."""
+        return self.conversation_id in (None, conversation_id)
 
 
 class TakenLease(NamedTuple):
