@@ -2,7 +2,7 @@
 
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +24,12 @@ from reference_impl.api import auth, chat, operations, websocket
 from reference_impl.api.deps import Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
-from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
+from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
-from reference_impl.core.heartbeat_manager import HeartbeatManager, MakePing
+from reference_impl.core.heartbeat_manager import HeartbeatManager
 from reference_impl.core.memberships import Memberships
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.outbox_relay import OutboxRelay
@@ -39,7 +39,6 @@ from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
-from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService
@@ -174,12 +173,13 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         instance_id=instance_id,
         clock=clock,
     )
+    confirmations = make("delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, clock=clock)
     heartbeat = make(
         "heartbeat_manager",
         HeartbeatManager,
         connection_manager=connection_manager,
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
-        make_ping=_ping_maker(feeds, clock),
+        make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
     broadcasting = make(
@@ -196,6 +196,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         recorder=recorder,
         connections=connections,
+        confirmations=confirmations,
         authentication=make(
             "authentication_service",
             AuthenticationService,
@@ -256,18 +257,3 @@ def _redis_adapters(settings: Settings) -> dict[str, Any]:
 def _memory_adapters() -> dict[str, Any]:
     return {"broker": MemoryBroker(), "presence_store": MemoryPresenceStore(), "tickets": MemoryTicketStore()}
 
-
-def _ping_maker(feeds: ConversationFeeds, clock: Callable[[], datetime]) -> MakePing:
-    def make_ping(connection: Connection) -> EncodedFrame:
-        now = clock()
-        heads = {name: seq for name in connection.joined_ids if (seq := feeds.last_seq(name)) is not None}
-        data: dict[str, Any] = {"timestamp": now.timestamp()}
-        if connection.is_device_wide:
-            conversation_id = None
-            data |= {"seq": None, "heads": heads}
-        else:
-            conversation_id = next(iter(connection.joined_ids), None)
-            data["seq"] = heads.get(conversation_id or "")
-        return encode_frame("ping", data, conversation_id=conversation_id, timestamp=now)
-
-    return make_ping

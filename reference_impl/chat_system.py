@@ -42,6 +42,7 @@ class ChatSystem:
         await self.connections.initialize()
         await self.presence_announcer.start()
         await self.reconciler.start()
+        await self.services.confirmations.start()
         await self.heartbeat.start()
 
     async def drain(self) -> None:
@@ -53,6 +54,7 @@ class ChatSystem:
     async def stop(self) -> None:
         """Undoes ``start``, backwards. Idempotent."""
         await self.heartbeat.stop()
+        await self.services.confirmations.stop()
         await self.reconciler.stop()
         await self.presence_announcer.stop()
         await self.connections.shutdown()

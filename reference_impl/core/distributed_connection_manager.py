@@ -118,6 +118,7 @@ class DistributedConnectionManager:
                 device_id=connection.device_id,
                 device_type=connection.device_type,
                 conversation_id=None if is_device_wide else conversation_ids[0],
+                since=self._clock().timestamp() if last_seq is None else 0.0,
             )
             await self._join(connection, conversation_ids, welcome, live=last_seq is None)
         except BaseException:

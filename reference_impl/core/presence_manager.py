@@ -75,16 +75,18 @@ class PresenceManager:
         device_id: str | None = None,
         device_type: str = "web",
         conversation_id: str | None = None,
+        since: float = 0.0,
     ) -> bool:
         """Takes a lease for a connection. Returns ``was_online``: whether the user had another one.
 
-        ``conversation_id`` is the one that the connection is on; None means all of the user's.
+        ``conversation_id`` is the one that the connection is on; None means all of the user's. ``since`` is when
+        it was made, in Unix seconds; 0 if it gets what was said before, too.
 
         With the store away the lease is only noted, and taken at a later renewal; the answer is then what
         this instance knows by itself.
         """
         was_online_here = self._is_online_here(user_id)
-        lease = Lease(user_id, connection_id, device_id, device_type, conversation_id)
+        lease = Lease(user_id, connection_id, device_id, device_type, conversation_id, since)
         self._held[connection_id] = lease
         self._devices[user_id] += 1
         try:
