@@ -49,6 +49,8 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
                 "filters": ["without_query"],
             }
         },
+        # It logs the address of each request, and a webhook's address often is its password.
+        "loggers": {"httpx2": {"level": "WARNING"}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
     }
 

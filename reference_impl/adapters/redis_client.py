@@ -18,11 +18,14 @@ PAUSE_S = 1.0
 """How long nobody asks again after a failure: while Redis hangs, one command waits for it and not all of them."""
 
 
-def redis_client(url: str) -> Redis:
-    """A client for commands. It fails fast instead of retrying: the callers know what a failure means."""
+def redis_client(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
+    """A client for commands. It fails fast instead of retrying: the callers know what a failure means.
+
+    ``timeout_s`` must be longer than what a blocking command is told to wait.
+    """
     return Redis.from_url(
         url,
-        socket_timeout=TIMEOUT_S,
+        socket_timeout=timeout_s,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
@@ -32,16 +35,17 @@ def redis_client(url: str) -> Redis:
 class RedisLink:
     """The connections over which one instance sends commands."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Redis = redis_client(url)
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._redis: Redis = redis_client(url, timeout_s=timeout_s)
         self._asked_again_at = 0.0
 
     @asynccontextmanager
     async def commands(self, doing: str) -> AsyncIterator[Redis]:
         """The client. Whatever redis raises in the block comes out as ``Unavailable``, and so does any command
-        within ``PAUSE_S`` seconds after that, without being tried.
+        within ``PAUSE_S`` seconds after that, without being tried. Whoever is cancelled in the block, is cancelled.
         """
         loop = asyncio.get_running_loop()
+        cancelled_before = _cancel_requests()
         if loop.time() < self._asked_again_at:
             raise Unavailable(f"{doing}: Redis was away a moment ago")
         try:
@@ -49,7 +53,18 @@ class RedisLink:
         except (RedisError, OSError, TimeoutError) as error:
             self._asked_again_at = loop.time() + PAUSE_S
             raise Unavailable(f"{doing}: Redis is away ({type(error).__name__})") from error
+        finally:
+            # The client sends under `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation that
+            # comes just then. Its task would go on for ever, and whoever waits for its end with it.
+            if _cancel_requests() > cancelled_before:
+                raise asyncio.CancelledError
 
     async def stop(self) -> None:
         """Closes the connections. Idempotent."""
         await self._redis.aclose()
+
+
+def _cancel_requests() -> int:
+    """How often the running task was asked to end, less what a timeout has taken back."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0

@@ -84,3 +84,9 @@ class Unavailable(ChatError):
 
     code = "unavailable"
     http_status = 503
+
+
+class QueueFull(Unavailable):
+    """More background work is waiting than may wait. Nothing was enqueued; trying again later is safe."""
+
+    code = "queue_full"

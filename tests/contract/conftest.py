@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from uuid_utils import uuid7
@@ -11,12 +12,15 @@ from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
+from reference_impl.adapters.queue_memory import MemoryWorkQueue
+from reference_impl.adapters.queue_redis import RedisWorkQueue
 from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.core.ports import Broker, PresenceStore, Store, TicketStore
+from reference_impl.core.queue_ports import WorkQueue
 
 
 class HandClock:
@@ -82,6 +86,31 @@ async def tickets(request: pytest.FixtureRequest, redis_url: str, prefix: str) -
     store = RedisTicketStore(RedisLink(redis_url), prefix=prefix)
     yield store
     await store.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def make_work_queue(
+    request: pytest.FixtureRequest, redis_url: str, prefix: str, hand_clock: HandClock
+) -> AsyncIterator[Callable[[], WorkQueue]]:
+    """Makes work queues that are one queue, of at most 50 jobs: one call is one instance."""
+    settings: dict[str, Any] = {"max_backlog": 50, "retention_s": 3600.0, "now": hand_clock}
+    shared = MemoryWorkQueue(**settings)
+    made: list[WorkQueue] = []
+
+    def make() -> WorkQueue:
+        if request.param == "memory":
+            return shared
+        made.append(RedisWorkQueue(redis_url, RedisLink(redis_url), name="work", prefix=prefix, **settings))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        await queue.stop()
+
+
+@pytest.fixture
+def work_queue(make_work_queue: Callable[[], WorkQueue]) -> WorkQueue:
+    return make_work_queue()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

@@ -1,0 +1,44 @@
+"""Push for the lab and the laptop: nobody's phone rings, and what would have been pushed can be looked at."""
+
+import logging
+from collections import deque
+from typing import NamedTuple
+
+from reference_impl.core.queue_ports import PushProvider
+from reference_impl.model.notification_content import NotificationData
+
+logger = logging.getLogger(__name__)
+
+
+class Pushed(NamedTuple):
+    """One push that was made."""
+
+    user_id: str
+    notification: NotificationData
+    idempotency_key: str
+
+
+class ConsolePushProvider(PushProvider):
+    """Logs a line for each push, without its text, and keeps the last ``keep`` in memory.
+
+    A key that is among those is not pushed again, as a real provider would do it.
+    """
+
+    def __init__(self, keep: int = 1000) -> None:
+        self.pushed: deque[Pushed] = deque(maxlen=keep)
+        self.count = 0
+        """All pushes since the start, also those that are not kept any more."""
+        self.repeated = 0
+        """Pushes that were recognised by their key, since the start."""
+
+    async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
+        """Succeeds."""
+        if any(one.idempotency_key == idempotency_key for one in self.pushed):
+            self.repeated += 1
+            return
+        self.count += 1
+        self.pushed.append(Pushed(user_id, notification, idempotency_key))
+        logger.info("push to %s about conversation %s (%s)", user_id, notification["conversation_id"], idempotency_key)
+
+    async def stop(self) -> None:
+        """Nothing to close."""
