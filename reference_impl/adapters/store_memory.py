@@ -161,9 +161,10 @@ class MemoryStore(Store):
             for name in conversation_ids
         }
 
-    async def uncovered_conversations(self, limit: int) -> list[str]:
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
         """Looks through all conversations."""
-        return [name for name, one in self._conversations.items() if self._covered.get(name, 0) < one.seq][:limit]
+        names = [name for name, one in self._conversations.items() if self._covered.get(name, 0) < one.seq]
+        return [name for name in sorted(names) if name > after][:limit]
 
     async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
         """Who is behind."""

@@ -56,9 +56,11 @@ class SqlPositionStore:
         async with self._database.read() as connection:
             return {row.conversation_id: row.unread for row in await connection.execute(query)}
 
-    async def uncovered_conversations(self, limit: int) -> list[str]:
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
         """By the index of them, which is short."""
-        query = select(conversations.c.id).where(conversations.c.covered_seq < conversations.c.seq).limit(limit)
+        is_uncovered = conversations.c.covered_seq < conversations.c.seq
+        query = select(conversations.c.id).where(is_uncovered, conversations.c.id > after)
+        query = query.order_by(conversations.c.id).limit(limit)
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
 

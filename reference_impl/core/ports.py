@@ -189,8 +189,8 @@ class ConversationStore(Protocol):
     async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
         """``conversation_id`` → ``user_id`` → how far they have come."""
 
-    async def uncovered_conversations(self, limit: int) -> list[str]:
-        """Up to ``limit`` conversations that are not marked as covered up to their head."""
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+        """Up to ``limit`` conversations that are not marked as covered up to their head, by id, behind ``after``."""
 
     async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
         """Each one's head and the members who are behind it, as of one moment."""

@@ -269,7 +269,7 @@ async def test_a_conversation_is_uncovered_until_it_is_marked(store: Store, conv
     quiet = await started(store, "cleo")
 
     async def found() -> set[str]:
-        return {conversation.id, quiet.id} & set(await store.uncovered_conversations(10_000))
+        return {conversation.id, quiet.id} & set(await store.uncovered_conversations("", 10_000))
 
     assert await found() == set()
     await store.append(draft(conversation))
