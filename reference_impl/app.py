@@ -2,7 +2,7 @@
 
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,25 +12,19 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
-from reference_impl.adapters.broker_memory import MemoryBroker
-from reference_impl.adapters.broker_redis import RedisBroker
-from reference_impl.adapters.presence_memory import MemoryPresenceStore
-from reference_impl.adapters.presence_redis import RedisPresenceStore
-from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.adapters.tickets_memory import MemoryTicketStore
-from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.api import auth, chat, operations, websocket
 from reference_impl.api.deps import Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
-from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
+from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
-from reference_impl.core.heartbeat_manager import HeartbeatManager, MakePing
+from reference_impl.core.heartbeat_manager import HeartbeatManager
 from reference_impl.core.memberships import Memberships
+from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.outbox_relay import OutboxRelay
 from reference_impl.core.presence_announcer import PresenceAnnouncer
@@ -39,13 +33,15 @@ from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
-from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
+from reference_impl.services.notification_service import NotificationService
+from reference_impl.services.push_fallback import PushFallback
 from reference_impl.settings import Settings
 
 
@@ -116,11 +112,12 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     instance_id = settings.instance_id
     recorder = make("recorder", _recorder, settings=settings)
 
-    outside = _redis_adapters(settings) if settings.redis_url else _memory_adapters()
+    shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
-    broker = make("broker", outside["broker"])
-    presence_store = make("presence_store", outside["presence_store"])
-    tickets = make("tickets", outside["tickets"])
+    broker = make("broker", shared.broker)
+    presence_store = make("presence_store", shared.presence_store)
+    tickets = make("tickets", shared.tickets)
+    push_queue = make("push_queue", shared.push_queue)
 
     event_bus = make("event_bus", EventBus)
     message_router = make(
@@ -174,21 +171,41 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         instance_id=instance_id,
         clock=clock,
     )
+    confirmations = make("delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, clock=clock)
     heartbeat = make(
         "heartbeat_manager",
         HeartbeatManager,
         connection_manager=connection_manager,
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
-        make_ping=_ping_maker(feeds, clock),
+        make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    notifications = make(
+        "notification_service",
+        NotificationService,
+        queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
+        provider=make("push_provider", push_provider_for(settings)),
+    )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
         event_bus=event_bus,
         relay=relay,
         message_router=message_router,
+        presence_manager=presence_manager,
+        notifications=notifications,
         recorder=recorder,
+        clock=clock,
+    )
+    push_fallback = make(
+        "push_fallback",
+        PushFallback,
+        event_bus=event_bus,
+        store=store,
+        presence_manager=presence_manager,
+        notifications=notifications,
+        clock=clock,
+        patience_s=settings.heartbeat_timeout_s,
     )
 
     services = Services(
@@ -196,6 +213,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         recorder=recorder,
         connections=connections,
+        confirmations=confirmations,
         authentication=make(
             "authentication_service",
             AuthenticationService,
@@ -234,6 +252,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         heartbeat=heartbeat,
         reconciler=reconciler,
         presence_announcer=presence_announcer,
+        notifications=notifications,
+        push_fallback=push_fallback,
     )
 
 
@@ -241,33 +261,3 @@ def _recorder(settings: Settings) -> HopRecorder:
     if settings.trace_file is None:
         return HopRecorder()
     return FileHopRecorder(settings.trace_file, settings.instance_id)
-
-
-def _redis_adapters(settings: Settings) -> dict[str, Any]:
-    url, prefix = settings.redis_url or "", settings.redis_prefix
-    link = RedisLink(url)
-    return {
-        "broker": RedisBroker(url, link, prefix=prefix),
-        "presence_store": RedisPresenceStore(link, prefix=prefix),
-        "tickets": RedisTicketStore(link, prefix=prefix),
-    }
-
-
-def _memory_adapters() -> dict[str, Any]:
-    return {"broker": MemoryBroker(), "presence_store": MemoryPresenceStore(), "tickets": MemoryTicketStore()}
-
-
-def _ping_maker(feeds: ConversationFeeds, clock: Callable[[], datetime]) -> MakePing:
-    def make_ping(connection: Connection) -> EncodedFrame:
-        now = clock()
-        heads = {name: seq for name in connection.joined_ids if (seq := feeds.last_seq(name)) is not None}
-        data: dict[str, Any] = {"timestamp": now.timestamp()}
-        if connection.is_device_wide:
-            conversation_id = None
-            data |= {"seq": None, "heads": heads}
-        else:
-            conversation_id = next(iter(connection.joined_ids), None)
-            data["seq"] = heads.get(conversation_id or "")
-        return encode_frame("ping", data, conversation_id=conversation_id, timestamp=now)
-
-    return make_ping

@@ -14,6 +14,8 @@ from reference_impl.core.ports import Store
 from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.notification_service import NotificationService
+from reference_impl.services.push_fallback import PushFallback
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class ChatSystem:
     heartbeat: HeartbeatManager
     reconciler: Reconciler
     presence_announcer: PresenceAnnouncer
+    notifications: NotificationService
+    push_fallback: PushFallback
 
     async def start(self) -> None:
         """Opens the store first and lets users in last."""
@@ -42,6 +46,9 @@ class ChatSystem:
         await self.connections.initialize()
         await self.presence_announcer.start()
         await self.reconciler.start()
+        await self.services.confirmations.start()
+        await self.notifications.start()
+        await self.push_fallback.start()
         await self.heartbeat.start()
 
     async def drain(self) -> None:
@@ -53,6 +60,9 @@ class ChatSystem:
     async def stop(self) -> None:
         """Undoes ``start``, backwards. Idempotent."""
         await self.heartbeat.stop()
+        await self.services.confirmations.stop()
+        await self.push_fallback.stop()
+        await self.notifications.stop(self.services.settings.drain_timeout_s / 4)
         await self.reconciler.stop()
         await self.presence_announcer.stop()
         await self.connections.shutdown()

@@ -8,6 +8,8 @@ from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
 
+JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
+
 
 class ChatCollector(Collector):
     """Reads the parts' own counters when it is asked: nothing is counted twice, and nothing costs between scrapes.
@@ -35,11 +37,23 @@ class ChatCollector(Collector):
             ("chat_outbox_frames", "Frames waiting for a socket", sum(len(one.outbox) for one in manager.index)),
             ("chat_presence_leases", "Leases this instance renews", len(connections.presence_manager.held_leases)),
             ("chat_broker_live", "1 while other instances' messages arrive", connections.message_router.is_live),
+            (
+                "chat_pushes_undecided",
+                "Conversations where a member may need a push",
+                self._chat.push_fallback.undecided,
+            ),
+            (
+                "chat_push_jobs_waiting",
+                "Push jobs in the queue, of all instances",
+                self._chat.notifications.queue.sizes.waiting,
+            ),
+            ("chat_dead_letters", "Push jobs that were given up", self._chat.notifications.queue.sizes.dead),
             ("chat_draining", "1 while the instance is going away", connections.is_draining),
         ]
 
     def _counters(self) -> list[tuple[str, str, float]]:
         chat = self._chat
+        queue = chat.notifications.queue
         connections = chat.connections
         manager = connections.connection_manager
         return [
@@ -50,6 +64,11 @@ class ChatCollector(Collector):
             ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
+            *(
+                (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])
+                for what in JOB_FATES
+            ),
             ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
         ]
 

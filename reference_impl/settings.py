@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     outbox_frames: Positive = 256
     outbox_bytes: Positive = 1024 * 1024
     drain_timeout_s: Seconds = 10
+    push_webhook_url: str | None = None
+    """Where notifications for absent users are posted. None: they are only noted in the log, without their text."""
+    push_webhook_secret: str = ""
+    """Signs what is posted there, so that the receiver knows it is from us."""
     log_format: Literal["text", "json"] = "text"
     trace_file: Path | None = None
     """Where the hop recorder writes. None: it is off."""
@@ -55,6 +59,12 @@ class Settings(BaseSettings):
     def _has_a_secret(self) -> Self:
         if len(self.secret_key) < 32 and not (self.demo_login and not self.secret_key):
             raise ValueError("CHAT_SECRET_KEY needs 32 characters or more; CHAT_DEMO_LOGIN=1 makes one up")
+        return self
+
+    @model_validator(mode="after")
+    def _signs_its_pushes(self) -> Self:
+        if self.push_webhook_url and not self.push_webhook_secret:
+            raise ValueError("CHAT_PUSH_WEBHOOK_URL needs CHAT_PUSH_WEBHOOK_SECRET, by which the receiver knows us")
         return self
 
     @property

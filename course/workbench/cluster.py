@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +21,9 @@ class Cluster:
     """Starts everything together and stops everything again.
 
     ``settings`` are the server's, by their names without ``CHAT_``. ``overrides`` are parts of the server to
-    replace, by name; a class that was defined in a notebook cell travels to the processes by value. With
-    ``traced`` the instances record their hops; with ``breakable`` each reaches Redis over a link of its own.
+    replace, by name; a class that was defined in a notebook cell travels to the processes by value. ``make_app``
+    returns another server to run instead. With ``traced`` the instances record their hops; with ``breakable``
+    each reaches Redis over a link of its own.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Cluster:
         *,
         settings: dict[str, Any] | None = None,
         overrides: dict[str, Any] | None = None,
+        make_app: Callable[[], Any] | None = None,
         redis_url: str | None = None,
         database_url: str | None = None,
         host: str = "127.0.0.1",
@@ -49,6 +52,7 @@ class Cluster:
         self.database_url = database_url
         self._count = instances
         self._overrides = overrides
+        self._make_app = make_app
         self._traced = traced
         self._breakable = breakable
         self.links: dict[int, FaultProxy] = {}
@@ -62,8 +66,8 @@ class Cluster:
             self.database_url = absolute_database_url(self.database_url or f"sqlite:///{self.folder / 'chat.db'}")
             await self.redis.start()
             await self._start_links()
-            overrides_file = self._write_overrides()
-            self.instances = [self._instance(number, overrides_file) for number in range(self._count)]
+            cargo = self._pack()
+            self.instances = [self._instance(number, cargo) for number in range(self._count)]
             async with asyncio.TaskGroup() as starting:
                 for instance in self.instances:
                     starting.create_task(instance.start())
@@ -106,7 +110,7 @@ class Cluster:
             for number in range(self._count):
                 self.links[number] = await FaultProxy(self.redis.url).start()
 
-    def _instance(self, number: int, overrides_file: str | None) -> InstanceProcess:
+    def _instance(self, number: int, cargo: dict[str, str]) -> InstanceProcess:
         name = f"instance {number}"
         settings = {
             "REDIS_URL": self.links[number].url if number in self.links else self.redis.url,
@@ -116,13 +120,16 @@ class Cluster:
         } | self.settings
         environment = child_environment({f"CHAT_{key}": value for key, value in settings.items()})
         port = self.first_port + number if self.first_port else 0
-        job = Job(host=self.host, port=port, overrides_file=overrides_file)
+        job = Job(host=self.host, port=port, **cargo)
         return InstanceProcess(name, job, environment, self.folder / f"instance-{number}.log")
 
-    def _write_overrides(self) -> str | None:
-        if not self._overrides:
-            return None
-        return carry.write(self._overrides, self.folder / "overrides.pickle")
+    def _pack(self) -> dict[str, str]:
+        """What travels to the instances, as files: the job's fields that name them."""
+        if self._make_app is not None:
+            return {"app_file": carry.write(self._make_app, self.folder / "app.pickle")}
+        if self._overrides:
+            return {"overrides_file": carry.write(self._overrides, self.folder / "overrides.pickle")}
+        return {}
 
 
 def absolute_database_url(url: str) -> str:

@@ -44,10 +44,11 @@ class Lab:
         redis_url: str | None = None,
         database_url: str | None = None,
     ) -> None:
-        self._prefix = f"lab-{secrets.token_hex(8)}:"  # of every key and channel: labs can share one Redis
+        self.key_prefix = f"lab-{secrets.token_hex(8)}:"
+        """What every key and channel in Redis begins with: labs can share one."""
         self._cluster = Cluster(
             instances,
-            settings={"REDIS_PREFIX": self._prefix} | lab_settings(settings),
+            settings={"REDIS_PREFIX": self.key_prefix} | lab_settings(settings),
             overrides=overrides,
             redis_url=redis_url,
             database_url=database_url,
@@ -250,7 +251,7 @@ class Lab:
     async def _forget_keys(self) -> None:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""
         if self.redis.choice.kind == "url":
-            await self._cluster.redis.forget(self._prefix)
+            await self._cluster.redis.forget(self.key_prefix)
 
     def _first_running(self) -> int:
         running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]

@@ -33,7 +33,7 @@ def is_message(reply: bytes) -> bool:
     if reply[:1] not in (b"*", b">"):
         return False
     kind = reply.split(b"\r\n", 3)[2:3]
-    return kind in ([b"message"], [b"smessage"])
+    return kind in ([b"message"], [b"smessage"], [b"pmessage"])
 
 
 def _end_of_reply(buffer: bytearray, start: int) -> int | None:

@@ -45,6 +45,10 @@ class MemoryPresenceStore(PresenceStore):
         """Who has a live lease."""
         return {user_id for user_id in user_ids if self._live(user_id)}
 
+    async def leases(self, user_ids: list[str]) -> dict[str, list[Lease]]:
+        """The live ones of each."""
+        return {user_id: live for user_id in user_ids if (live := self._live(user_id))}
+
     async def stop(self) -> None:
         """Nothing to close."""
 

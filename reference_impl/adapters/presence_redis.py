@@ -101,6 +101,17 @@ class RedisPresenceStore(PresenceStore):
             counts = await pipe.execute()
         return {user_id for user_id, count in zip(user_ids, counts, strict=True) if count}
 
+    async def leases(self, user_ids: list[str]) -> dict[str, list[Lease]]:
+        """One round trip for all of them; writes nothing."""
+        if not user_ids:
+            return {}
+        now = self._now()
+        async with self._link.commands("reading presence") as redis, redis.pipeline(transaction=False) as pipe:
+            for user_id in user_ids:
+                pipe.zrangebyscore(self._key(user_id), f"({now}", "+inf")
+            found: list[list[bytes]] = await pipe.execute()
+        return {user_id: [*map(_decode, live)] for user_id, live in zip(user_ids, found, strict=True) if live}
+
     async def stop(self) -> None:
         """Closes the link. Idempotent."""
         await self._link.stop()

@@ -33,6 +33,14 @@ conversations = Table(
     Column("creator_id", ForeignKey("users.id"), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("seq", Integer, nullable=False, default=0),  # the head: the last number given out
+    Column("covered_seq", Integer, nullable=False, server_default="0"),  # nobody needs a push for what is up to it
+)
+
+Index(
+    "conversations_uncovered",  # few at a time: those with a message that somebody may still need a push for
+    conversations.c.id,
+    sqlite_where=conversations.c.covered_seq < conversations.c.seq,
+    postgresql_where=conversations.c.covered_seq < conversations.c.seq,
 )
 
 participants = Table(
@@ -43,6 +51,7 @@ participants = Table(
     Column("position", Integer, nullable=False, default=0),  # keeps the order in which they were named
     Column("last_read_seq", Integer, nullable=False, server_default="0"),
     Column("last_delivered_seq", Integer, nullable=False, server_default="0"),
+    Column("last_covered_seq", Integer, nullable=False, server_default="0"),
     Index("participants_by_user", "user_id"),
 )
 

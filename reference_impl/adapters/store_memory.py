@@ -10,7 +10,7 @@ from reference_impl.core.ports import Appended, Store
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Forbidden, Invalid
 from reference_impl.model.messages import MessageDraft, MessageInfo
-from reference_impl.model.positions import MemberPositions, Position, PositionKind, furthest
+from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
 
 class MemoryStore(Store):
@@ -24,6 +24,7 @@ class MemoryStore(Store):
         self._outbox: dict[str, dict[int, datetime]] = {}
         self._membership_versions: Counter[str] = Counter()
         self._positions: dict[tuple[str, str, PositionKind], int] = {}
+        self._covered: dict[str, int] = {}
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -116,6 +117,7 @@ class MemoryStore(Store):
         conversation = self._conversations[conversation_id]
         if user_id not in conversation.participant_ids:
             conversation.participant_ids.append(user_id)
+            self._positions[conversation_id, user_id, PositionKind.COVERED] = conversation.seq
             self._membership_versions[user_id] += 1
 
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:
@@ -158,6 +160,29 @@ class MemoryStore(Store):
             name: {user_id: self._position_of(name, user_id) for user_id in self._participants_of(name)}
             for name in conversation_ids
         }
+
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+        """Looks through all conversations."""
+        names = [name for name, one in self._conversations.items() if self._covered.get(name, 0) < one.seq]
+        return [name for name in sorted(names) if name > after][:limit]
+
+    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
+        """Who is behind."""
+        found = {}
+        for name in conversation_ids:
+            if (conversation := self._conversations.get(name)) is not None:
+                covered = {
+                    user_id: self._positions.get((name, user_id, PositionKind.COVERED), 0)
+                    for user_id in conversation.participant_ids
+                }
+                behind = {user_id: seq for user_id, seq in covered.items() if seq < conversation.seq}
+                found[name] = Uncovered(conversation.seq, behind)
+        return found
+
+    async def mark_covered(self, up_to: dict[str, int]) -> None:
+        """Notes it."""
+        for name, seq in up_to.items():
+            self._covered[name] = max(seq, self._covered.get(name, 0))
 
     async def unread_counts(self, user_id: str) -> dict[str, int]:
         """Counts what others have said since."""

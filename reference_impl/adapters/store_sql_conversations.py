@@ -75,14 +75,18 @@ class SqlConversationStore(ConversationStore):
     async def add_participant(self, conversation_id: str, user_id: str) -> None:
         """Adds, once."""
         last = select(func.max(participants.c.position)).where(participants.c.conversation_id == conversation_id)
+        head = select(conversations.c.seq).where(conversations.c.id == conversation_id)
         async with self._database.write() as connection:
             await lock_conversations(connection, [conversation_id])
             if await _is_participant(connection, conversation_id, user_id):
                 return
-            position = ((await connection.execute(last)).scalar() or 0) + 1
-            await connection.execute(
-                insert(participants).values(conversation_id=conversation_id, user_id=user_id, position=position)
-            )
+            values = {
+                "conversation_id": conversation_id,
+                "user_id": user_id,
+                "position": ((await connection.execute(last)).scalar() or 0) + 1,
+                "last_covered_seq": (await connection.execute(head)).scalar_one(),  # no push for what was said before
+            }
+            await connection.execute(insert(participants).values(values))
             await _note_change(connection, [user_id])
 
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:

@@ -9,14 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
 from reference_impl.adapters.sql_schema import conversations, messages, participants
-from reference_impl.model.positions import MemberPositions, Position, PositionKind, furthest
+from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
 LARGEST_GROUP = 100
-COLUMN = {PositionKind.READ: participants.c.last_read_seq, PositionKind.DELIVERED: participants.c.last_delivered_seq}
+COLUMN = {
+    PositionKind.READ: participants.c.last_read_seq,
+    PositionKind.DELIVERED: participants.c.last_delivered_seq,
+    PositionKind.COVERED: participants.c.last_covered_seq,
+}
 
 
 class SqlPositionStore:
-    """Two numbers a member. A thousand members who read the same message are few transactions, not a thousand."""
+    """Three numbers a member. A thousand members who read the same message are few transactions, not a thousand."""
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
@@ -52,6 +56,41 @@ class SqlPositionStore:
         async with self._database.read() as connection:
             return {row.conversation_id: row.unread for row in await connection.execute(query)}
 
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+        """By the index of them, which is short."""
+        is_uncovered = conversations.c.covered_seq < conversations.c.seq
+        query = select(conversations.c.id).where(is_uncovered, conversations.c.id > after)
+        query = query.order_by(conversations.c.id).limit(limit)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
+        """One query, so that the head and who is behind it belong together."""
+        is_behind = (participants.c.conversation_id == conversations.c.id) & (
+            participants.c.last_covered_seq < conversations.c.seq
+        )
+        query = (
+            select(conversations.c.id, conversations.c.seq, participants.c.user_id, participants.c.last_covered_seq)
+            .select_from(conversations.outerjoin(participants, is_behind))
+            .where(conversations.c.id.in_(conversation_ids))
+        )
+        found: dict[str, Uncovered] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                conversation = found.setdefault(row.id, Uncovered(row.seq, {}))
+                if row.user_id is not None:
+                    conversation.covered[row.user_id] = row.last_covered_seq
+        return found
+
+    async def mark_covered(self, up_to: dict[str, int]) -> None:
+        """Locks the conversations in the order in which all transactions do."""
+        change = update(conversations).where(
+            conversations.c.id == bindparam("c"), conversations.c.covered_seq < bindparam("new_seq")
+        )
+        rows = [{"c": name, "new_seq": seq} for name, seq in sorted(up_to.items())]
+        async with self._database.write() as connection:
+            await connection.execute(change.values(covered_seq=bindparam("new_seq")), rows)
+
     async def _advance_group(self, group: list[list[Position]]) -> list[list[Position] | Exception]:
         wanted = furthest([position for positions in group for position in positions])
         async with self._database.write() as connection:
@@ -82,7 +121,7 @@ async def _moves(connection: AsyncConnection, wanted: list[Position]) -> list[Po
         row = stored.get((position.conversation_id, position.user_id))
         if row is None:
             continue
-        known = row.last_read_seq if position.kind is PositionKind.READ else row.last_delivered_seq
+        known = row._mapping[COLUMN[position.kind]]
         seq = min(position.seq, row.seq)
         if seq > known:
             moves.append(msgspec.structs.replace(position, seq=seq))

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
@@ -27,6 +28,7 @@ class Services:
     messages: MessageService
     activity: ActivityService
     connections: DistributedConnectionManager
+    confirmations: DeliveryConfirmations
     clock: Clock
     recorder: HopRecorder
 

@@ -52,7 +52,7 @@ class FrameActions:
         """Does what the frame asks for. Raises ``ChatError``."""
         match frame:
             case PongFrame():
-                pass  # that it came is all it says
+                self._services.confirmations.take_pong(self._connection, frame.timestamp)
             case AuthFrame():
                 self._renew(frame)
             case _:

@@ -57,6 +57,8 @@ class Connection:
         """Those and the ones it is still catching up with: what it keeps a feed open for."""
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
+        self.open_pings: dict[float, dict[str, int]] = {}
+        """Pings without their pongs: timestamp → conversation → its head when the ping was queued."""
         self.outbox = outbox
         self.was_too_slow = False
         self.last_heard = self.last_pinged = time.monotonic()

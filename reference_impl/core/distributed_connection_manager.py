@@ -113,7 +113,12 @@ class DistributedConnectionManager:
         connection = self.connection_manager.connections_by_id[connection_id]
         try:
             await self.presence_manager.add_user_to_online(
-                user_id, connection_id, device_id=connection.device_id, device_type=connection.device_type
+                user_id,
+                connection_id,
+                device_id=connection.device_id,
+                device_type=connection.device_type,
+                conversation_id=None if is_device_wide else conversation_ids[0],
+                since=self._clock().timestamp() if last_seq is None else 0.0,
             )
             await self._join(connection, conversation_ids, welcome, live=last_seq is None)
         except BaseException:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.messages import MessageDraft, MessageInfo
-from reference_impl.model.positions import MemberPositions, Position
+from reference_impl.model.positions import MemberPositions, Position, Uncovered
 from reference_impl.model.presence import EndedLease, Lease, TakenLease
 
 Clock = Callable[[], datetime]
@@ -87,6 +87,9 @@ class PresenceStore(Protocol):
 
     async def online(self, user_ids: list[str]) -> set[str]:
         """Those of ``user_ids`` that have a live lease now."""
+
+    async def leases(self, user_ids: list[str]) -> dict[str, list[Lease]]:
+        """``user_id`` → their live leases now. Who has none has no entry."""
 
     async def stop(self) -> None:
         """Ends the connection, if there is one. Idempotent."""
@@ -185,6 +188,15 @@ class ConversationStore(Protocol):
 
     async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
         """``conversation_id`` → ``user_id`` → how far they have come."""
+
+    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+        """Up to ``limit`` conversations that are not marked as covered up to their head, by id, behind ``after``."""
+
+    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
+        """Each one's head and the members who are behind it, as of one moment."""
+
+    async def mark_covered(self, up_to: dict[str, int]) -> None:
+        """``conversation_id`` → ``seq`` up to which no member needs anything any more. It only ever grows."""
 
     async def unread_counts(self, user_id: str) -> dict[str, int]:
         """``conversation_id`` → messages of others after the last one this user has read."""

@@ -68,15 +68,25 @@ class PresenceManager:
             await self.remove_user_from_online(user_id, connection_id, lost=True)
 
     async def add_user_to_online(
-        self, user_id: str, connection_id: str, *, device_id: str | None = None, device_type: str = "web"
+        self,
+        user_id: str,
+        connection_id: str,
+        *,
+        device_id: str | None = None,
+        device_type: str = "web",
+        conversation_id: str | None = None,
+        since: float = 0.0,
     ) -> bool:
         """Takes a lease for a connection. Returns ``was_online``: whether the user had another one.
+
+        ``conversation_id`` is the one that the connection is on; None means all of the user's. ``since`` is when
+        it was made, in Unix seconds; 0 if it gets what was said before, too.
 
         With the store away the lease is only noted, and taken at a later renewal; the answer is then what
         this instance knows by itself.
         """
         was_online_here = self._is_online_here(user_id)
-        lease = Lease(user_id, connection_id, device_id, device_type)
+        lease = Lease(user_id, connection_id, device_id, device_type, conversation_id, since)
         self._held[connection_id] = lease
         self._devices[user_id] += 1
         try:
@@ -110,6 +120,10 @@ class PresenceManager:
     async def online_users(self, user_ids: list[str]) -> set[str]:
         """Those of ``user_ids`` that are online, in one round trip. Raises ``Unavailable``."""
         return await self._store.online(user_ids)
+
+    async def leases(self, user_ids: list[str]) -> dict[str, list[Lease]]:
+        """``user_id`` → the live leases of all their connections, in one round trip. Raises ``Unavailable``."""
+        return await self._store.leases(user_ids)
 
     async def look(self) -> None:
         """Announces the leases that have ended, and takes ours again if the store has lost them."""

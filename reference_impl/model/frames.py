@@ -59,7 +59,7 @@ class AuthFrame(msgspec.Struct, frozen=True, tag_field="type", tag="auth"):
 
 
 class PongFrame(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
-    """The answer to a ``ping``. Any frame shows that the client lives; this one has no other use."""
+    """The answer to a ``ping``, with its timestamp: the client has read everything up to that ping."""
 
     timestamp: float | str | None = None
 

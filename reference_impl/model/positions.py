@@ -8,10 +8,21 @@ from reference_impl.model.messages import MessageInfo
 
 
 class PositionKind(StrEnum):
-    """``delivered``: it has reached one of their devices. ``read``: they have seen it."""
+    """``delivered``: one of their devices has said that it has it. ``read``: they have seen it. ``covered``: nobody
+    needs to be told any more, since a socket took it, or a push was asked for. The others never see the last one.
+    """
 
     DELIVERED = "delivered"
     READ = "read"
+    COVERED = "covered"
+
+
+IMPLIED = {
+    PositionKind.READ: (PositionKind.DELIVERED, PositionKind.COVERED),
+    PositionKind.DELIVERED: (PositionKind.COVERED,),
+    PositionKind.COVERED: (),
+}
+"""Who has read a message has it; who has it needs no push."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +41,19 @@ class MemberPositions(msgspec.Struct, frozen=True, kw_only=True):
     read: int = 0
 
 
+class Uncovered(msgspec.Struct, frozen=True):
+    """A conversation and those members who may not have all of it."""
+
+    head: int
+    covered: dict[str, int]
+    """``user_id`` → how far they are covered, of each member who is behind the head."""
+
+
 def furthest(positions: list[Position]) -> list[Position]:
-    """One position per member, conversation and kind: the furthest of them. Reading implies delivery."""
+    """One position per member, conversation and kind: the furthest of them, with what they imply."""
     best: dict[tuple[str, str, PositionKind], Position] = {}
     for position in positions:
-        kinds = [position.kind]
-        if position.kind is PositionKind.READ:
-            kinds.append(PositionKind.DELIVERED)
-        for kind in kinds:
+        for kind in (position.kind, *IMPLIED[position.kind]):
             key = (position.conversation_id, position.user_id, kind)
             if key not in best or best[key].seq < position.seq:
                 best[key] = msgspec.structs.replace(position, kind=kind)

@@ -14,6 +14,14 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
     connection_id: str
     device_id: str | None = None
     device_type: str = "web"
+    conversation_id: str | None = None
+    """The one conversation that the connection is on; None: all of the user's."""
+    since: float = 0.0
+    """When the connection was made, in Unix seconds; 0 if it has resumed, and so gets what was said before, too."""
+
+    def hears(self, conversation_id: str) -> bool:
+        """Whether messages of this conversation go to the connection."""
+        return self.conversation_id in (None, conversation_id)
 
 
 class TakenLease(NamedTuple):

@@ -49,6 +49,8 @@ class ActivityService:
         if not moved and not await self._store.is_participant(conversation_id, user_id):
             raise Forbidden("not a participant of this conversation")
         for one in moved:
+            if one.kind is PositionKind.COVERED:
+                continue  # of no interest to anybody but the server
             self._event_bus.publish(create_position_event(one, timestamp=self._clock()))
 
     def _is_news(self, conversation_id: str, user_id: str, *, is_typing: bool) -> bool:

@@ -83,11 +83,16 @@ def _described(connection: Connection) -> dict[str, Any]:
             [{key: str(value) for key, value in column.items()} for column in look.get_columns(table)],
             look.get_pk_constraint(table),
             sorted(map(str, look.get_foreign_keys(table))),
-            sorted(map(str, look.get_indexes(table))),
+            sorted(map(_index_described, look.get_indexes(table))),
             sorted(map(str, look.get_unique_constraints(table))),
         )
         for table in look.get_table_names()
     }
+
+
+def _index_described(index: Any) -> str:
+    options = {key: str(value) for key, value in index.get("dialect_options", {}).items()}
+    return str(dict(index) | {"dialect_options": options})
 
 
 def test_head_is_the_last_step() -> None:

@@ -10,7 +10,7 @@ from reference_impl.core.ports import Store
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Forbidden, Invalid
 from reference_impl.model.messages import MessageDraft
-from reference_impl.model.positions import MemberPositions, Position, PositionKind
+from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -214,13 +214,12 @@ async def test_positions_only_move_forward(store: Store, conversation: Conversat
     """A late or doubled report moves nothing, one beyond the head is cut, a stranger's is left out."""
     for n in range(5):
         await store.append(draft(conversation, text=str(n)))
-    delivered, read = PositionKind.DELIVERED, PositionKind.READ
-    assert await store.advance([position(conversation, "bob", delivered, 3)]) == [
-        position(conversation, "bob", delivered, 3)
-    ]
+    covered, delivered, read = PositionKind.COVERED, PositionKind.DELIVERED, PositionKind.READ
+    moved = await store.advance([position(conversation, "bob", delivered, 3)])
+    assert {(one.kind, one.seq) for one in moved} == {(delivered, 3), (covered, 3)}, "who has it needs no push"
     assert await store.advance([position(conversation, "bob", delivered, 2)]) == []
     moved = await store.advance([position(conversation, "bob", read, 99)])
-    assert {(one.kind, one.seq) for one in moved} == {(read, 5), (delivered, 5)}, "who has read it has it"
+    assert {(one.kind, one.seq) for one in moved} == {(read, 5), (delivered, 5), (covered, 5)}, "who has read it has it"
     assert await store.advance([position(conversation, "mallory", read, 1)]) == []
     assert (await store.positions([conversation.id]))[conversation.id] == {
         "ann": MemberPositions(),
@@ -248,3 +247,48 @@ async def test_many_report_at_once(store: Store, conversation: Conversation) -> 
     assert set((await store.positions([conversation.id]))[conversation.id].values()) == {
         MemberPositions(delivered=9, read=9)
     }
+
+
+async def test_who_is_behind_is_named(store: Store, conversation: Conversation) -> None:
+    """Each member who is not covered up to the head, with how far they are; covering is not shown as delivery."""
+    for _ in range(3):
+        await store.append(draft(conversation))
+    assert await store.uncovered([conversation.id, "nothing"]) == {
+        conversation.id: Uncovered(3, {"ann": 0, "bob": 0}),
+    }
+    await store.advance([position(conversation, "bob", PositionKind.COVERED, 2)])
+    await store.advance([position(conversation, "ann", PositionKind.READ, 3)])
+    assert (await store.uncovered([conversation.id]))[conversation.id] == Uncovered(3, {"bob": 2})
+    assert (await store.positions([conversation.id]))[conversation.id]["bob"] == MemberPositions()
+    await store.advance([position(conversation, "bob", PositionKind.COVERED, 3)])
+    assert (await store.uncovered([conversation.id]))[conversation.id] == Uncovered(3, {})
+
+
+async def test_a_conversation_is_uncovered_until_it_is_marked(store: Store, conversation: Conversation) -> None:
+    """From the first message on; a mark behind what came since does not hide it, and no mark goes back."""
+    quiet = await started(store, "cleo")
+
+    async def found() -> set[str]:
+        return {conversation.id, quiet.id} & set(await store.uncovered_conversations("", 10_000))
+
+    assert await found() == set()
+    await store.append(draft(conversation))
+    assert await found() == {conversation.id}
+    await store.mark_covered({conversation.id: 1})
+    assert await found() == set()
+    await store.append(draft(conversation))
+    await store.mark_covered({conversation.id: 1})
+    assert await found() == {conversation.id}
+    await store.mark_covered({conversation.id: 2})
+    await store.mark_covered({conversation.id: 1})
+    assert await found() == set()
+
+
+async def test_who_joins_is_covered_for_what_was_said_before(store: Store, conversation: Conversation) -> None:
+    """Nobody is pushed a history."""
+    await store.append(draft(conversation))
+    await store.ensure_user(User(id="cleo", display_name="Cleo"))
+    await store.add_participant(conversation.id, "cleo")
+    assert "cleo" not in (await store.uncovered([conversation.id]))[conversation.id].covered
+    await store.append(draft(conversation))
+    assert (await store.uncovered([conversation.id]))[conversation.id].covered["cleo"] == 1

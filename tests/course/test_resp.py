@@ -54,6 +54,7 @@ def test_any_pieces_give_the_same_replies(values: list[object], cuts: list[int])
         (encoded((b"message", b"room", b"hello")), True),
         (encoded([b"message", b"room", b"hello"]), True),
         (encoded((b"smessage", b"room", b"hello")), True),
+        (encoded((b"pmessage", b"ro*", b"room", b"hello")), True),
         (encoded((b"subscribe", b"room", 1)), False),
         (encoded([b"a message"]), False),
         (b"+PONG\r\n", False),

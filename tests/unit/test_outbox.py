@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from reference_impl.core.outbox import Outbox
 from reference_impl.model.envelope import EncodedFrame
 
-
 T = TypeVar("T")
 
 
