@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 from reference_impl.adapters.broker_memory import MemoryBroker
 from reference_impl.adapters.broker_redis import RedisBroker
+from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
 from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.adapters.push_webhook import WebhookPushProvider
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.adapters.queue_redis import RedisWorkQueue
-from reference_impl.adapters.redis_client import RedisLink
+from reference_impl.adapters.redis_client import RedisLink, is_cluster
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
@@ -35,8 +36,9 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         return SharedParts(MemoryBroker(), MemoryPresenceStore(), MemoryTicketStore(), MemoryWorkQueue())
     url, prefix = settings.redis_url, settings.redis_prefix
     link = RedisLink(url)
+    make_broker = RedisClusterBroker if is_cluster(url) else RedisBroker
     return SharedParts(
-        broker=RedisBroker(url, link, prefix=prefix),
+        broker=make_broker(url, link, prefix=prefix),
         presence_store=RedisPresenceStore(link, prefix=prefix),
         tickets=RedisTicketStore(link, prefix=prefix),
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),

@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     secret_key: str = Field(default="", min_length=0)
     """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""
     redis_url: str | None = None
-    """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory."""
+    """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory.
+    ``redis+cluster://host:port`` names any node of a cluster."""
     redis_prefix: str = ""
     """Put before every key and channel, so that several systems can share one Redis."""
     database_url: str = "sqlite:///chat.db"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from course.workbench.postgres_server import PostgresServer
+from course.workbench.redis_cluster import RedisCluster
 from course.workbench.redis_server import RedisServer
 
 
@@ -16,6 +17,15 @@ def redis_url() -> Iterator[str]:
     asyncio.run(server.start())
     yield server.url
     asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """One real cluster of three primaries for the whole run."""
+    cluster = RedisCluster()
+    asyncio.run(cluster.start())
+    yield cluster
+    asyncio.run(cluster.stop())
 
 
 @pytest.fixture(scope="session")

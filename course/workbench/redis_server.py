@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import redis
@@ -149,7 +149,7 @@ class RedisServer:
 
     def _start_own(self, same_port: int | None = None) -> None:
         for _ in range(5):  # somebody else may take the port between our look and the server's start
-            port = same_port or _free_port()
+            port = same_port or free_port()
             command = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1"]
             nothing_on_disk = ["--save", "", "--appendonly", "no", "--dir", "{folder}"]
             self._own = GuardedFolder("breakwire-redis-", command + nothing_on_disk)
@@ -186,14 +186,18 @@ def _major_version(path: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+def _client(url: str) -> redis.Redis | redis.RedisCluster:
+    settings: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
+    if "+cluster:" in url:
+        return redis.RedisCluster.from_url(url.replace("+cluster:", ":", 1), **settings)
+    return redis.Redis.from_url(url, **settings)
 
 
 def _require_answer(url: str) -> None:

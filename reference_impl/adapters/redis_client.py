@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from reference_impl.model.errors import Unavailable
+
+CLUSTER_SUFFIX = "+cluster"
 
 TIMEOUT_S = 2.0
 """How long one command may take before Redis counts as away."""
@@ -32,11 +35,31 @@ def redis_client(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
     )
 
 
+def is_cluster(url: str) -> bool:
+    """Whether the URL says that it leads to a cluster: ``redis+cluster://`` or ``rediss+cluster://``."""
+    return url.partition(":")[0].endswith(CLUSTER_SUFFIX)
+
+
+def cluster_client(url: str, *, timeout_s: float = TIMEOUT_S) -> RedisCluster:
+    """A client for a cluster, of which ``url`` names any node. It looks once more when a slot has moved."""
+    return RedisCluster.from_url(
+        url.replace(CLUSTER_SUFFIX, "", 1),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
 class RedisLink:
-    """The connections over which one instance sends commands."""
+    """The connections over which one instance sends commands: to one server, or to the nodes of a cluster.
+
+    A cluster's client takes the same commands, and sends each to the node that has the key. What belongs together,
+    in a transaction or a script, must lie in one slot: that is what the braces in the keys are for.
+    """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._redis: Redis = redis_client(url, timeout_s=timeout_s)
+        make_client = cluster_client if is_cluster(url) else redis_client
+        self._redis = cast(Redis, make_client(url, timeout_s=timeout_s))
         self._asked_again_at = 0.0
 
     @asynccontextmanager
@@ -50,6 +73,8 @@ class RedisLink:
             raise Unavailable(f"{doing}: Redis was away a moment ago")
         try:
             yield self._redis
+        except MovedError as error:
+            raise Unavailable(f"{doing}: this Redis is a node of a cluster; use redis+cluster:// in its URL") from error
         except (RedisError, OSError, TimeoutError) as error:
             self._asked_again_at = loop.time() + PAUSE_S
             raise Unavailable(f"{doing}: Redis is away ({type(error).__name__})") from error

@@ -8,13 +8,15 @@ import pytest
 from uuid_utils import uuid7
 
 from course.workbench.postgres_server import PostgresServer
+from course.workbench.redis_cluster import RedisCluster
 from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
 from reference_impl.adapters.broker_redis import RedisBroker
+from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.adapters.queue_redis import RedisWorkQueue
-from reference_impl.adapters.redis_client import RedisLink
+from reference_impl.adapters.redis_client import RedisLink, is_cluster
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
@@ -44,53 +46,58 @@ def prefix() -> str:
     return f"test-{uuid7().hex[-8:]}:"
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def make_broker(
-    request: pytest.FixtureRequest, redis_url: str, prefix: str
-) -> AsyncIterator[Callable[[], Broker]]:
+@pytest.fixture(params=["memory", "redis", "cluster"])
+def shared_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the adapters' other side is; None for the twins in memory. Servers start only when a test wants them."""
+    if request.param == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        return cluster.url
+    url: str | None = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    return url
+
+
+@pytest.fixture
+async def make_broker(shared_url: str | None, prefix: str) -> AsyncIterator[Callable[[], Broker]]:
     """Makes brokers that share one bus: one call is one instance."""
     bus = MemoryBus()
     made: list[Broker] = []
 
     def make() -> Broker:
-        broker = (
-            MemoryBroker(bus)
-            if request.param == "memory"
-            else RedisBroker(redis_url, RedisLink(redis_url), prefix=prefix)
-        )
-        made.append(broker)
-        return broker
+        if shared_url is None:
+            made.append(MemoryBroker(bus))
+        else:
+            make_broker = RedisClusterBroker if is_cluster(shared_url) else RedisBroker
+            made.append(make_broker(shared_url, RedisLink(shared_url), prefix=prefix))
+        return made[-1]
 
     yield make
     for broker in made:
         await broker.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def presence_store(
-    request: pytest.FixtureRequest, redis_url: str, prefix: str, hand_clock: HandClock
-) -> AsyncIterator[PresenceStore]:
-    if request.param == "memory":
+@pytest.fixture
+async def presence_store(shared_url: str | None, prefix: str, hand_clock: HandClock) -> AsyncIterator[PresenceStore]:
+    if shared_url is None:
         yield MemoryPresenceStore(hand_clock)
         return
-    store = RedisPresenceStore(RedisLink(redis_url), prefix=prefix, now=hand_clock)
+    store = RedisPresenceStore(RedisLink(shared_url), prefix=prefix, now=hand_clock)
     yield store
     await store.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def tickets(request: pytest.FixtureRequest, redis_url: str, prefix: str) -> AsyncIterator[TicketStore]:
-    if request.param == "memory":
+@pytest.fixture
+async def tickets(shared_url: str | None, prefix: str) -> AsyncIterator[TicketStore]:
+    if shared_url is None:
         yield MemoryTicketStore()
         return
-    store = RedisTicketStore(RedisLink(redis_url), prefix=prefix)
+    store = RedisTicketStore(RedisLink(shared_url), prefix=prefix)
     yield store
     await store.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture
 async def make_work_queue(
-    request: pytest.FixtureRequest, redis_url: str, prefix: str, hand_clock: HandClock
+    shared_url: str | None, prefix: str, hand_clock: HandClock
 ) -> AsyncIterator[Callable[[], WorkQueue]]:
     """Makes work queues that are one queue, of at most 50 jobs: one call is one instance."""
     settings: dict[str, Any] = {"max_backlog": 50, "retention_s": 3600.0, "now": hand_clock}
@@ -98,9 +105,9 @@ async def make_work_queue(
     made: list[WorkQueue] = []
 
     def make() -> WorkQueue:
-        if request.param == "memory":
+        if shared_url is None:
             return shared
-        made.append(RedisWorkQueue(redis_url, RedisLink(redis_url), name="work", prefix=prefix, **settings))
+        made.append(RedisWorkQueue(shared_url, RedisLink(shared_url), name="work", prefix=prefix, **settings))
         return made[-1]
 
     yield make

