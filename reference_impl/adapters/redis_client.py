@@ -47,6 +47,7 @@ def cluster_client(url: str, *, timeout_s: float = TIMEOUT_S) -> RedisCluster:
         socket_timeout=timeout_s,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
+        reinitialize_steps=0,  # after some MOVED answers it would close every connection, those in use among them
     )
 
 
@@ -72,6 +73,8 @@ class RedisLink:
         if loop.time() < self._asked_again_at:
             raise Unavailable(f"{doing}: Redis was away a moment ago")
         try:
+            # A cluster's client that does not know the cluster yet would send its first commands to any node.
+            await self._redis.initialize()
             yield self._redis
         except MovedError as error:
             raise Unavailable(f"{doing}: this Redis is a node of a cluster; use redis+cluster:// in its URL") from error
