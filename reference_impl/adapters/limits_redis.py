@@ -65,9 +65,10 @@ class RedisSlotStore(SlotStore):
     async def take(self, slot: Slot, limits: ConnectionLimits, lease_s: float) -> LimitKind | None:
         """One script."""
         now = self._now()
-        arguments = [now, now + lease_s, slot.connection_id, limits.per_user, limits.per_address, _ttl_ms(lease_s)]
+        arguments: list[str | float] = [now, now + lease_s, slot.connection_id, limits.per_user, limits.per_address]
+        arguments.append(_ttl_ms(lease_s))
         async with self._link.commands("taking a connection slot") as redis:
-            answer = await redis.eval(TAKE, 2, *self._keys(slot), *arguments)  # type: ignore[no-untyped-call]
+            answer = await redis.eval(TAKE, 2, *self._keys(slot), *arguments)
         return REFUSED[int(answer)]
 
     async def renew(self, slots: list[Slot], lease_s: float) -> None:
@@ -134,7 +135,7 @@ class RedisMessageQuota(MessageQuota):
         arguments = [int(part), PARTS + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
         async with self._link.commands("counting messages") as redis, redis.pipeline(transaction=False) as pipe:
             for user_id in user_ids:
-                pipe.eval(ADMIT, 1, self._prefix + user_id, *arguments)  # type: ignore[no-untyped-call]
+                pipe.eval(ADMIT, 1, self._prefix + user_id, *arguments)
             parts = await pipe.execute()
         return [max(0.0, int(count) * part_s - into_part) if count else 0.0 for count in parts]
 
