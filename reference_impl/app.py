@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, operations, websocket
-from reference_impl.api.deps import Services
+from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
@@ -72,9 +72,9 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.services = chat_system.services
     install_error_handlers(app)
 
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
-        """Counters and gauges for Prometheus."""
+        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
     routers = [auth.router, chat.router, operations.router, websocket.router]
