@@ -240,6 +240,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             max_content_bytes=settings.max_message_size,
         ),
         activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
+        parts=[store, message_router, notifications],
     )
     parts.require_all_known()
     return ChatSystem(

@@ -1,5 +1,6 @@
 """What the routes need, handed to them by ``app.py``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -11,6 +12,7 @@ from reference_impl.core.distributed_connection_manager import DistributedConnec
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import AuthenticationFailed, Forbidden
+from reference_impl.model.health import HasHealth
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
 from reference_impl.services.conversation_service import ConversationService
@@ -31,6 +33,8 @@ class Services:
     confirmations: DeliveryConfirmations
     clock: Clock
     recorder: HopRecorder
+    parts: Sequence[HasHealth]
+    """Those that say how they are."""
 
 
 def get_services(request: Request) -> Services:

@@ -2,7 +2,6 @@
 
 import logging
 from enum import Enum, auto
-from typing import Any
 
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
@@ -14,6 +13,8 @@ from reference_impl.model.envelope import encode_frame, encode_new_message
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.events import EventTypes, MessageEvent, PositionEvent, TypingEvent
 from reference_impl.model.notification_content import NotificationData
+from reference_impl.model.positions import PositionKind
+from reference_impl.model.server_frames import DeliveredData, ReadData, ServerData, TypingData, action_of
 from reference_impl.services.notification_service import NotificationService
 
 logger = logging.getLogger(__name__)
@@ -66,19 +67,19 @@ class BroadcastingService:
 
     async def broadcast_typing(self, event: TypingEvent) -> None:
         """Shows to the others that somebody types."""
-        data = {"user_id": event.user_id, "is_typing": event.is_typing}
-        await self._publish(event, "typing", data, except_user=event.user_id)
+        data = TypingData(user_id=event.user_id or "", is_typing=event.is_typing)
+        await self._publish(event, data, except_user=event.user_id)
 
     async def broadcast_position(self, event: PositionEvent) -> None:
         """Shows to everybody how far somebody has come: to their own other devices, too."""
-        data = {"user_id": event.user_id, "seq": event.position.seq}
-        await self._publish(event, event.position.kind.value, data)
+        position = event.position
+        data_type = ReadData if position.kind is PositionKind.READ else DeliveredData
+        await self._publish(event, data_type(user_id=position.user_id, seq=position.seq))
 
     async def send_direct_message(
         self,
         user_id: str,
-        action: str,
-        data: dict[str, Any],
+        data: ServerData,
         notification: NotificationData,
         *,
         device_type: str | None = None,
@@ -90,7 +91,7 @@ class BroadcastingService:
         """
         leases = (await self._presence.leases([user_id])).get(user_id, [])
         if any(device_type in (None, lease.device_type) for lease in leases):
-            frame = encode_frame(action, data, conversation_id=None, timestamp=self._clock())
+            frame = encode_frame(data, conversation_id=None, timestamp=self._clock())
             await self._router.publish_to_user(user_id, frame.text, device_type)
             return Reached.BY_SOCKET
         await self._notifications.send_push_notification(user_id, notification)
@@ -99,13 +100,11 @@ class BroadcastingService:
     async def _publish(
         self,
         event: TypingEvent | PositionEvent,
-        action: str,
-        data: dict[str, Any],
+        data: TypingData | ReadData | DeliveredData,
         except_user: str | None = None,
     ) -> None:
-        conversation_id = event.conversation_id or ""
+        action, conversation_id = action_of(data), event.conversation_id or ""
         frame = encode_frame(
-            action,
             data,
             conversation_id=conversation_id,
             timestamp=event.timestamp,
