@@ -33,13 +33,14 @@ class Limits(NamedTuple):
 
     wall_clock_s: float = WALL_CLOCK_S
     hidden: tuple[str, ...] = ()
+    longest_cell_s: float = CELL_TIMEOUT_S
     stop: threading.Event | None = None
     """Set from another thread, it ends the run."""
 
     @property
     def cell_timeout_s(self) -> float:
         """An endless cell must leave time for the rest of the notebook."""
-        return min(CELL_TIMEOUT_S, self.wall_clock_s / 2)
+        return min(self.longest_cell_s, self.wall_clock_s / 2)
 
 
 class Stopped(Exception):

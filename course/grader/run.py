@@ -196,7 +196,12 @@ def _failed(check: CheckInfo, job: Job, found: Found) -> Result:
 
 def _picture(check_id: str, found: Found, failure: Failure) -> str:
     draw = find_check(check_id).picture
-    return draw(found.case, found.observation, failure) if draw is not None else ""
+    if draw is None or found.observation == TIMED_OUT:
+        return ""
+    try:
+        return draw(found.case, found.observation, failure)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return ""  # what came can not be drawn: the text says so
 
 
 def _told(result: Result, answer: Answer, changed: set[str]) -> Result:

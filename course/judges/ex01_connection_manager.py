@@ -6,6 +6,7 @@ from typing import Any
 
 from course.checks.case import Case, Check, Failure, MakeCases, Observation, shown
 from course.checks.ex01_connection_manager import LIMIT, drive
+from course.judges.picture import Line, compared
 
 USERS = ("ann", "bob")
 
@@ -136,6 +137,25 @@ def _got(model: Model, got: dict[str, int]) -> Problem | None:
     return None
 
 
+def picture(case: Case, observation: Observation, failure: Failure) -> str:
+    """What ``connections_by_user`` counts after each step, or what ``send_to_user`` answered."""
+    model, lines = Model(), []
+    for step, (outcome, state, _) in zip(case, observation, strict=True):
+        _outcome_problem(model, step, outcome)
+        lines.append(Line(shown([step]), _counts(model.users()), _counts(state["users"]) + _raised(outcome)))
+        if len(lines) == failure.steps.count(" → ") + 1:
+            break
+    return compared(lines, "connections a user: right", "yours")
+
+
+def _counts(users: dict[str, int]) -> str:
+    return ", ".join(f"{user} {count}" for user, count in sorted(users.items())) or "nobody"
+
+
+def _raised(outcome: list[Any]) -> str:
+    return f", {outcome[1]}" if outcome[:1] == ["raised"] else ""
+
+
 # -- cases: all the small ones, then random longer ones -----------------------------------------------------------
 
 
@@ -212,7 +232,7 @@ _LIMIT: list[list[Any]] = [["connect", "ann"], ["connect_fails", "ann"], ["disco
 _SEND: list[list[Any]] = [["connect", "ann"], ["connect", "bob"], ["dies", 0], ["send", "ann"], ["disconnect", 0]]
 
 CHECKS = {
-    "1.1": Check(_exhaustive_then_random(_BASIC, 4, 40), drive, judge),
-    "1.2": Check(_exhaustive_then_random(_LIMIT, 4, 40), drive, judge),
-    "1.3": Check(_exhaustive_then_random(_SEND, 4, 60), drive, judge),
+    "1.1": Check(_exhaustive_then_random(_BASIC, 4, 40), drive, judge, picture),
+    "1.2": Check(_exhaustive_then_random(_LIMIT, 4, 40), drive, judge, picture),
+    "1.3": Check(_exhaustive_then_random(_SEND, 4, 60), drive, judge, picture),
 }

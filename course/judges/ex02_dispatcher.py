@@ -6,6 +6,7 @@ from typing import Any
 
 from course.checks.case import Case, Check, Failure, MakeCases, Observation
 from course.checks.ex02_dispatcher import CONVERSATION, MAX_BYTES, TIMES, USER, drive
+from course.judges.picture import Line, compared
 
 
 def judge(case: Case, observation: Observation) -> Failure | None:
@@ -76,6 +77,28 @@ def _good_problem(raw: str, answer: dict[str, Any], saw: list[Any]) -> tuple[str
     return None
 
 
+def picture(case: Case, observation: Observation, _failure: Failure) -> str:
+    """The frames up to the wrong answer: the action or error that is right, and the one that came."""
+    lines = []
+    for raw, (outcome, saw) in zip(case, observation, strict=True):
+        code = _right_code(raw)
+        lines.append(Line(raw or "(empty)", f"error {code}" if code else "ack", _came(outcome)))
+        if _problem(raw, outcome, saw) is not None:
+            break
+    return compared(lines, "the answer: right", "yours")
+
+
+def _came(outcome: list[Any]) -> str:
+    if outcome[0] == "raised":
+        return f"raised {outcome[1]}"
+    answer = outcome[1]
+    if not isinstance(answer, dict):
+        return repr(answer)
+    data = answer.get("data")
+    code = data.get("code") if isinstance(data, dict) and answer.get("action") == "error" else None
+    return f"error {code}" if code else str(answer.get("action"))
+
+
 # -- cases --------------------------------------------------------------------------------------------------------
 
 _GOOD = ['{"type":"typing"}', '{"type":"text","content":"hi"}', '{"type":"text","content":""}']
@@ -113,7 +136,7 @@ def _bad_cases(source: random.Random) -> list[Case]:
 
 
 CHECKS = {
-    "2.1": Check(_cases(_GOOD, _GOOD, 20), drive, judge),
-    "2.2": Check(_bad_cases, drive, judge),
-    "2.3": Check(_cases(_LYING, [*_LYING, *_GOOD], 30), drive, judge),
+    "2.1": Check(_cases(_GOOD, _GOOD, 20), drive, judge, picture),
+    "2.2": Check(_bad_cases, drive, judge, picture),
+    "2.3": Check(_cases(_LYING, [*_LYING, *_GOOD], 30), drive, judge, picture),
 }

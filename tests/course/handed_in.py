@@ -1,9 +1,10 @@
 """Notebooks as learners hand them in, for the tests of grading."""
 
+import json
 from typing import Any
 
 from course.grader.generate import exercise
-from course.grader.notebooks import answers_of, read, spliced, text_of
+from course.grader.notebooks import answers_of, read, spliced
 from course.grader.process import Limits
 from course.grader.run import Result, grade
 from course.grader.submission import parse
@@ -16,17 +17,17 @@ SOLVED = answers_of(read(ROOT / "solutions" / "01_basics.ipynb"))
 
 def content(answers: dict[str, str], notebook: Any = PRISTINE) -> bytes:
     """The file of a notebook with these answers, and stubs for the rest."""
-    return text_of(spliced(notebook, answers)).encode()
+    return json.dumps(spliced(notebook, answers)).encode()
 
 
-def graded(answers: dict[str, str], *, wall_clock_s: float = 60) -> dict[str, Result]:
+def graded(answers: dict[str, str], *, longest_cell_s: float = 20) -> dict[str, Result]:
     """The results for a notebook with these answers and stubs for the rest."""
-    return graded_file(content(answers), wall_clock_s=wall_clock_s)
+    return graded_file(content(answers), longest_cell_s=longest_cell_s)
 
 
-def graded_file(file: bytes, *, wall_clock_s: float = 60) -> dict[str, Result]:
+def graded_file(file: bytes, *, longest_cell_s: float = 20) -> dict[str, Result]:
     """The results for what is in a file."""
-    results = grade(CHAPTER, PRISTINE, parse(file), Limits(wall_clock_s))
+    results = grade(CHAPTER, PRISTINE, parse(file), Limits(longest_cell_s=longest_cell_s))
     return {result.check.id: result for result in results}
 
 

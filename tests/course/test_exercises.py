@@ -1,6 +1,7 @@
 """Solutions pass, stubs don't, and every wrong answer fails where it should."""
 
 import asyncio
+import contextlib
 import random
 import runpy
 from pathlib import Path
@@ -135,6 +136,20 @@ def test_code_that_never_ends_is_ended() -> None:
 
     failure = failure_of("1.1", Stuck, seed=1)
     assert "no end within" in failure.what
+
+
+def test_code_that_never_gives_back_control_is_interrupted() -> None:
+    """A loop without an await ends, too, also where it catches every exception; the notebook's kernel goes on."""
+
+    class Greedy(OtherStyle):
+        async def connect(self, user_id: str, websocket: Any) -> str:
+            with contextlib.suppress(Exception):
+                while True:
+                    pass
+            return ""
+
+    failure = failure_of("1.1", Greedy, seed=1)
+    assert (failure.misconception, failure.steps) == ("never_ends", "connect(ann, s1)")
 
 
 # -- in the notebook ------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The whole way: a notebook in, points out; what is right gets its points whatever else is in the notebook."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from course.grader.notebooks import copied, grade_id, spliced, write
-from tests.course.handed_in import PRISTINE, SOLVED, content, graded, graded_file, points, statuses
+from tests.course.handed_in import PRISTINE, SOLVED, graded, graded_file, points, statuses
 
 
 def test_the_solution_gets_all_points() -> None:
     """20 of 20, every check a plain pass; prints, warnings on stderr and a redefined ``check`` cost nothing."""
-    loud = SOLVED["answer-1"].replace(
-        "        taken = 0\n", "        import sys, warnings\n        warnings.warn('!')\n        print('x', file=sys.stderr)\n        taken = 0\n"
-    )  # fmt: skip
+    noise = "        import sys, warnings\n        warnings.warn('!')\n        print('x', file=sys.stderr)\n"
+    loud = SOLVED["answer-1"].replace("        taken = 0\n", noise + "        taken = 0\n")
     assert loud != SOLVED["answer-1"]
     results = graded({**SOLVED, "answer-1": loud + "\ndef check(*a):\n    print('mine')\n1 / 0"})
     assert [(result.status, result.message) for result in results.values()] == [("passed", "")] * 6
@@ -44,13 +44,12 @@ def test_the_untouched_stub_gets_nothing() -> None:
 
 
 def test_only_what_never_ends_costs_points() -> None:
-    """An endless cell and a class that never answers each cost their own exercise; the text says which."""
-    stuck = "class Dispatcher:\n    def __init__(self, **_):\n        while True:\n            pass"
-    results = graded({"answer-1": "while True:\n    pass", "answer-2": stuck}, wall_clock_s=12)
+    """An endless cell and a flood of output cost their own exercise each; the text says which it was."""
+    flood = "while True:\n    print('x' * 100_000)"
+    results = graded({"answer-1": "while True:\n    pass", "answer-2": flood}, longest_cell_s=5)
+    assert (statuses(results, 1), statuses(results, 2)) == ({"timeout"}, {"crashed"})
+    assert "more output" in results["2.1"].message
     assert points(results) == 0
-    assert statuses(results, 1) == statuses(results, 2) == {"timeout"}
-    results = graded({**SOLVED, "answer-1": "x = []\nwhile True:\n    x.append(1)\n    print('x' * 100_000)"})
-    assert (statuses(results, 1), points(results)) == ({"crashed"}, 10)
 
 
 def test_an_answer_that_does_not_even_run() -> None:
@@ -69,13 +68,13 @@ def test_cells_in_any_order_with_helpers() -> None:
     theirs = spliced(PRISTINE, {**SOLVED, "answer-2": "class Dispatcher" + rest})
     own = copied(theirs).cells[-1]
     own.cell_type, own.source, own.metadata = "code", helper + "%time 1", {}
-    own.outputs, own.execution_count = [], None
+    own.id, own.outputs, own.execution_count = "f00d", [], None
     scratch = copied(theirs).cells[1]
-    scratch.source, scratch.metadata = "raise RuntimeError('an experiment')", {}
+    scratch.id, scratch.source, scratch.metadata = "beef", "raise RuntimeError('an experiment')", {}
     doubled = [cell for cell in copied(theirs).cells if grade_id(cell) == "answer-1"]
     doubled[0].source = "class ConnectionManager:\n    pass"
     theirs.cells = [own, *doubled, scratch, *theirs.cells[::-1]]
-    results = graded_file(content(SOLVED | {"answer-2": "class Dispatcher" + rest}, theirs))
+    results = graded_file(json.dumps(theirs).encode())
     assert points(results) == 20, results
     assert "the last one counts" in results["1.1"].message
 

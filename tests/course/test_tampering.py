@@ -3,19 +3,23 @@
 A kernel start is dear, so tricks that do not get in each other's way run together.
 """
 
-import os
+import json
 from pathlib import Path
 
 import psutil
 import pytest
 
-from course.grader.notebooks import copied, grade_id, spliced, text_of
+from course.grader.notebooks import copied, grade_id, spliced
 from course.grader.process import Limits, isolation
 from course.grader.run import grade
 from course.grader.submission import parse
 from tests.course.handed_in import CHAPTER, PRISTINE, SOLVED, content, graded, graded_file, points, statuses
 
-EMPTY = "class ConnectionManager:\n    def __init__(self, **_):\n        self.connections_by_id = self.connections_by_user = {}\n\n\n"
+EMPTY = """class ConnectionManager:
+    def __init__(self, **_):
+        self.connections_by_id = self.connections_by_user = {}
+
+"""
 
 PATCHES = """
 # NBVAL_SKIP
@@ -92,7 +96,7 @@ def test_reaching_into_the_grading_is_tampering(reach: str) -> None:
 )
 def test_an_early_exit_brings_nothing(first: str, second: str) -> None:
     """exit, kill and a fork bomb: 0 points each, seen at once; a word about what happened; no process left."""
-    results = graded({"answer-1": EMPTY + first, "answer-2": second}, wall_clock_s=60)
+    results = graded({"answer-1": EMPTY + first, "answer-2": second})
     assert points(results) == 0
     assert statuses(results, 1) | statuses(results, 2) <= {"crashed", "failed"}
     assert not psutil.Process().children(recursive=True)
@@ -118,7 +122,7 @@ root = pathlib.Path(os.environ["PYTHONPATH"])
 attempt("solutions", lambda: next((root / "solutions").iterdir()))
 attempt("judges", lambda: next((root / "course" / "judges").glob("*.py")))
 attempt("others", lambda: next(pathlib.Path({submissions!r}).iterdir()))
-attempt("home", lambda: next(pathlib.Path({home!r}).iterdir()) if {home!r} not in str(root) else 1 / 0 if False else next(iter(())))
+attempt("keys", lambda: next(pathlib.Path({home!r}, ".ssh").iterdir()))
 attempt("write", lambda: (root / "course" / "hacked").write_text("x"))
 attempt("network", lambda: socket.create_connection(("192.0.2.1", 80), timeout=1))
 attempt("loopback of the machine", lambda: socket.create_connection(("127.0.0.1", {port}), timeout=1))
@@ -152,7 +156,7 @@ def test_without_namespaces_it_is_still_bounded(monkeypatch: pytest.MonkeyPatch)
     assert points(results) == 10
     folder = results["1.1"].message.rsplit(" ", 1)[1]
     assert "breakwire-grade-" in folder
-    assert not os.path.exists(folder)
+    assert not Path(folder).exists()
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "986"]]
 
 
@@ -168,7 +172,7 @@ def test_locked_cells_do_not_count_as_theirs() -> None:
         elif grade_id(cell) not in ("check-2-1", "setup"):
             kept.append(cell)
     theirs.cells = kept[::-1]
-    results = graded_file(text_of(theirs).encode())
+    results = graded_file(json.dumps(theirs).encode())
     assert [results[name].points for name in ("1.1", "2.1", "2.2", "2.3")] == [0, 3, 4, 3]
     assert results["1.1"].status == "tampered"
     assert results["1.2"].status == "failed"
