@@ -13,9 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api import auth, chat, operations, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
@@ -70,18 +71,21 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app)
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, websocket.router, pages.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
         app.include_router(router)
+    app.mount("/static", pages.pages)
     return app
 
 

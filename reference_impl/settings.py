@@ -7,8 +7,8 @@ stops the start and names itself.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from uuid_utils import uuid7
 
 Positive = Annotated[int, Field(gt=0)]
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
 
     demo_login: bool = False
     """Anybody gets a token for any name. For the lab and for a laptop."""
+    peer_urls: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    """Other addresses of the same system, separated by commas: a page goes there when this one does not answer.
+    Behind a load balancer there are none: its address stays."""
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
@@ -55,6 +58,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     trace_file: Path | None = None
     """Where the hop recorder writes. None: it is off."""
+
+    @field_validator("peer_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _has_a_secret(self) -> Self:
