@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         finally:
             await chat_system.stop()
 
-    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
     install_error_handlers(app)
@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
