@@ -26,6 +26,10 @@ class ChatCollector(Collector):
             yield GaugeMetricFamily(name, help_text, value=gauge)
         for name, help_text, count in self._counters():
             yield CounterMetricFamily(name, help_text, value=count)
+        events = CounterMetricFamily("chat_events", "Events that were published, by type", labels=["type"])
+        for event_type, number in sorted(self._chat.event_bus.published.items()):
+            events.add_metric([event_type], number)
+        yield events
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         connections = self._chat.connections
@@ -70,6 +74,7 @@ class ChatCollector(Collector):
                 for what in JOB_FATES
             ),
             ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
+            ("chat_handlers_slow", "Event handlers that took too long", chat.event_bus.slow),
         ]
 
 

@@ -48,7 +48,7 @@ class WebhookPushProvider(PushProvider):
         transport: httpx2.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.breaker = breaker or CircuitBreaker()
+        self.breaker: CircuitBreaker = breaker or CircuitBreaker()
         self._url = url
         self._secret = secret.encode()
         self._timeout_s = timeout_s

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import AuthenticationFailed
@@ -29,6 +30,7 @@ class Services:
     activity: ActivityService
     connections: DistributedConnectionManager
     confirmations: DeliveryConfirmations
+    event_bus: EventBus
     clock: Clock
     recorder: HopRecorder
 

@@ -136,8 +136,8 @@ class MessageRouter:
         )
         await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(message))
 
-    async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
-        """Publishes a frame for one user's devices, on whichever instances they are."""
+    async def publish_to_user(self, user_id: str | None, frame: str, device_type: str | None = None) -> None:
+        """Publishes a frame for one user's devices, on whichever instances they are; None: for everybody's."""
         message = DirectFrame(
             instance_id=self.instance_id, target_user_id=user_id, frame=frame, device_type=device_type
         )
