@@ -71,9 +71,10 @@ def token(
     user: Annotated[str, typer.Argument(help="Whose token.")],
     name: Annotated[str | None, typer.Option(help="The name that others see.")] = None,
     ttl: Annotated[int, typer.Option(min=1, help="Seconds it is valid for.")] = 3600,
+    operator: Annotated[bool, typer.Option("--operator", help="May see metrics and the monitor, and may ban.")] = False,
 ) -> None:
     """Print an access token for a server that `course serve` has started."""
-    typer.echo(_module("course.workbench.serve").token(user, name, ttl))
+    typer.echo(_module("course.workbench.serve").token(user, name, ttl, operator=operator))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, operations, websocket
-from reference_impl.api.deps import Services
+from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
@@ -74,9 +74,9 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.services = chat_system.services
     install_error_handlers(app)
 
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
-        """Counters and gauges for Prometheus."""
+        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
     routers = [auth.router, chat.router, operations.router, websocket.router]
@@ -186,8 +186,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
     push_provider = make("push_provider", push_provider_for(settings))
-    if push_provider.breaker is not None:
-        report_circuit(push_provider.breaker, "push", event_bus=event_bus, clock=clock)
+    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
@@ -248,6 +249,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             max_content_bytes=settings.max_message_size,
         ),
         activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
+        parts=[store, message_router, notifications],
     )
     parts.require_all_known()
     return ChatSystem(

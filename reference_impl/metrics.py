@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
+from reference_impl.model.health import HealthState
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
 
@@ -30,6 +31,14 @@ class ChatCollector(Collector):
         for event_type, number in sorted(self._chat.event_bus.published.items()):
             events.add_metric([event_type], number)
         yield events
+        yield self._health()
+
+    def _health(self) -> Metric:
+        states = GaugeMetricFamily("chat_part_state", "1 for the state that each part is in", labels=["part", "state"])
+        for health in (part.health() for part in self._chat.services.parts):
+            for state in HealthState:
+                states.add_metric([health.part, state.value], health.state is state)
+        return states
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         connections = self._chat.connections

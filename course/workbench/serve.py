@@ -42,11 +42,11 @@ def serve(
     asyncio.run(_serve(_cluster(instances, port, host, redis_url, database_url), as_json=as_json))
 
 
-def token(user: str, name: str | None, ttl: int) -> str:
+def token(user: str, name: str | None, ttl: int, *, operator: bool = False) -> str:
     """A token that the servers of `course serve` accept. Raises ``UserError``."""
     service = AuthenticationService(secret_key=local_secret(), clock=lambda: datetime.now(UTC))
     try:
-        return service.issue_token(user, name, ttl)[0]
+        return service.issue_token(user, name, ttl, is_operator=operator)[0]
     except Invalid as error:
         raise UserError(error.message) from error
 

@@ -1,17 +1,19 @@
 """What the routes need, handed to them by ``app.py``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
 
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
-from reference_impl.model.errors import AuthenticationFailed
+from reference_impl.model.errors import AuthenticationFailed, Forbidden
+from reference_impl.model.health import HasHealth
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
 from reference_impl.services.conversation_service import ConversationService
@@ -33,6 +35,8 @@ class Services:
     event_bus: EventBus
     clock: Clock
     recorder: HopRecorder
+    parts: Sequence[HasHealth]
+    """Those that say how they are."""
 
 
 def get_services(request: Request) -> Services:
@@ -43,11 +47,13 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 _bearer = HTTPBearer(auto_error=False, description="An access token from /api/v1/auth/token")
+_basic = HTTPBasic(auto_error=False, description="For a browser: any name, and an operator's token as the password")
+
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Basic = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 
 
-def get_current_user(
-    services: ServicesDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Identity:
+def get_current_user(services: ServicesDep, credentials: Bearer) -> Identity:
     """Who asks. Raises ``AuthenticationFailed``."""
     if credentials is None:
         raise AuthenticationFailed("sign in: send an Authorization: Bearer header")
@@ -55,3 +61,35 @@ def get_current_user(
 
 
 CurrentUser = Annotated[Identity, Depends(get_current_user)]
+
+
+def get_current_operator(user: CurrentUser) -> Identity:
+    """An operator who acts. Raises ``AuthenticationFailed`` or ``Forbidden``; demo mode makes no difference."""
+    if not user.is_operator:
+        raise Forbidden("only an operator may do this")
+    return user
+
+
+CurrentOperator = Annotated[Identity, Depends(get_current_operator)]
+
+
+def require_onlooker(services: ServicesDep, bearer: Bearer, basic: Basic) -> None:
+    """Whoever may look at the system as a whole: anybody in demo mode, else an operator. For routes that only read.
+
+    A scraper sends its token as a bearer's. A browser asks for a name and a password, and takes a token as the
+    password; it then sends it by itself to this site, which is why no route that changes anything may accept it.
+    Raises ``Forbidden``, or an ``HTTPException`` that makes a browser ask.
+    """
+    if services.settings.demo_login:
+        return
+    token = bearer.credentials if bearer else basic.password if basic else ""
+    try:
+        identity = services.authentication.verify_token(token)
+    except AuthenticationFailed as error:
+        challenge = {"WWW-Authenticate": 'Basic realm="an operator\'s token as the password", charset="UTF-8"'}
+        raise HTTPException(401, "only for operators: sign in with an operator's token", challenge) from error
+    get_current_operator(identity)
+
+
+Onlooker = Depends(require_onlooker)
+"""``dependencies=[Onlooker]`` on a route or a router."""

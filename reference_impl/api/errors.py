@@ -14,7 +14,7 @@ from reference_impl.model.errors import ChatError, RateLimited
 
 logger = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed"}
+_CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
 
 
 class RequestIdMiddleware:

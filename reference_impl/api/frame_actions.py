@@ -21,12 +21,13 @@ from reference_impl.model.frames import (
     TypingFrame,
 )
 from reference_impl.model.positions import PositionKind
+from reference_impl.model.server_frames import AckData, ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
 
-Answer = Callable[[str, dict[str, Any], str | None], None]
-"""Takes an action, its data and a conversation id, and sends the frame."""
+Answer = Callable[[ServerData, str | None], None]
+"""Takes a frame's data and a conversation id, and sends the frame."""
 
 
 class FrameActions:
@@ -100,8 +101,8 @@ class FrameActions:
             reply_to_message_id=frame.reply_to_message_id,
             origin_connection_id=self._connection.connection_id,
         )
-        ack = {"client_message_id": frame.client_message_id, "id": message.id, "seq": message.seq}
-        self._answer("ack", ack, conversation_id)
+        ack = AckData(client_message_id=frame.client_message_id, id=message.id, seq=message.seq)
+        self._answer(ack, conversation_id)
         self._hop("acked", conversation_id, frame, message_id=message.id)
 
     def _renew(self, frame: AuthFrame) -> None:
@@ -117,7 +118,7 @@ class FrameActions:
             await self._services.connections.resume(self._connection, conversation_id, last_seq)
         except Forbidden as error:
             if self._connection.is_device_wide:
-                self._answer("error", {"code": error.code, "message": error.message}, conversation_id)
+                self._answer(ErrorData(code=error.code, message=error.message), conversation_id)
             else:
                 self._connection.close(CloseCode.ACCESS_DENIED, error.message, discard=True)
         except ChatError as error:  # half a history is worse than none: the client comes again

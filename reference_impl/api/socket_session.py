@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from typing import Any
 
 from fastapi import WebSocket
+from msgspec import UNSET
 
 from reference_impl.api.deps import Services
 from reference_impl.api.frame_actions import FrameActions
@@ -21,6 +21,7 @@ from reference_impl.model.errors import (
 )
 from reference_impl.model.event_factories import create_frame_event, create_system_error
 from reference_impl.model.frames import client_message_id_of, frame_type_of, parse_client_frame
+from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
@@ -112,12 +113,13 @@ class SocketSession:
         self._answer_error(error, client_message_id)
 
     def _answer_error(self, error: ChatError, client_message_id: str | None) -> None:
-        data: dict[str, Any] = {"code": error.code, "message": error.message}
-        if client_message_id is not None:
-            data["client_message_id"] = client_message_id
-        if isinstance(error, RateLimited):
-            data["retry_after"] = round(error.retry_after, 3)
-        self._answer("error", data, self._conversation_id)
+        data = ErrorData(
+            code=error.code,
+            message=error.message,
+            client_message_id=UNSET if client_message_id is None else client_message_id,
+            retry_after=round(error.retry_after, 3) if isinstance(error, RateLimited) else UNSET,
+        )
+        self._answer(data, self._conversation_id)
 
     def _tell_of_frame(self, frame_type: str) -> None:
         connection, now = self._connection, self._services.clock()
@@ -138,6 +140,6 @@ class SocketSession:
             )
         )
 
-    def _answer(self, action: str, data: dict[str, Any], conversation_id: str | None) -> None:
+    def _answer(self, data: ServerData, conversation_id: str | None) -> None:
         now = self._services.clock()
-        self._connection.send(encode_frame(action, data, conversation_id=conversation_id, timestamp=now))
+        self._connection.send(encode_frame(data, conversation_id=conversation_id, timestamp=now))

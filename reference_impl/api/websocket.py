@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
+from msgspec import UNSET
 
 from reference_impl.api.deps import Services
 from reference_impl.api.sign_in import chosen_subprotocol, sign_in
@@ -20,6 +21,7 @@ from reference_impl.model.errors import (
     Forbidden,
     Invalid,
 )
+from reference_impl.model.server_frames import ConnectedData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
@@ -92,16 +94,15 @@ async def _connect(
     last_seq: int | None,
 ) -> str:
     def welcome(connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
-        data: dict[str, Any] = {
-            "connection_id": connection_id,
-            "instance_id": services.settings.instance_id,
-            "user_id": identity.user_id,
-            "seq": heads[conversation_id] if conversation_id is not None else None,
-            "heartbeat_interval": services.settings.heartbeat_interval_s,
-        }
-        if conversation_id is None:
-            data["heads"] = heads
-        return encode_frame("connected", data, conversation_id=conversation_id, timestamp=services.clock())
+        data = ConnectedData(
+            connection_id=connection_id,
+            instance_id=services.settings.instance_id,
+            user_id=identity.user_id,
+            seq=heads[conversation_id] if conversation_id is not None else None,
+            heartbeat_interval=services.settings.heartbeat_interval_s,
+            heads=heads if conversation_id is None else UNSET,
+        )
+        return encode_frame(data, conversation_id=conversation_id, timestamp=services.clock())
 
     if conversation_id is None:
         conversation_ids = await services.conversations.conversation_ids_of(identity.user_id)

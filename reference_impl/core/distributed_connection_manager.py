@@ -30,6 +30,7 @@ from reference_impl.model.errors import Unavailable
 from reference_impl.model.event_factories import create_user_event
 from reference_impl.model.events import EventTypes
 from reference_impl.model.presence import PresenceChange
+from reference_impl.model.server_frames import presence_data
 
 logger = logging.getLogger(__name__)
 
@@ -252,10 +253,8 @@ class DistributedConnectionManager:
     def _send_change(self, change: PresenceChange, conversation_id: str | None, members: list[Connection]) -> None:
         if not members:
             return
-        data = {"user_id": change.user_id, "device_id": change.device_id, "device_type": change.device_type}
-        frame = encode_frame(
-            change.action, data, conversation_id=conversation_id, timestamp=self._clock(), key=change.key
-        )
+        data = presence_data(change)
+        frame = encode_frame(data, conversation_id=conversation_id, timestamp=self._clock(), key=change.key)
         for member in members:
             is_itself = member.user_id == change.user_id and change.device_id in (None, member.device_id)
             if not is_itself:

@@ -21,6 +21,7 @@ from reference_impl.model.bus_messages import (
 )
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import TooLarge
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageInfo
 from reference_impl.model.presence import PresenceChange
 from reference_impl.model.rate_limiter import SlidingWindowLimiter
@@ -82,6 +83,10 @@ class MessageRouter:
     def is_live(self) -> bool:
         """Whether messages from other instances arrive now."""
         return self._broker.is_live
+
+    def health(self) -> Health:
+        """How the broker is."""
+        return self._broker.health()
 
     def check_size(self, size: int) -> None:
         """Raises ``TooLarge`` for a frame of more bytes than one may have."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from reference_impl.model.circuit_breaker import CircuitBreaker
+from reference_impl.model.health import Health
 from reference_impl.model.jobs import Claim, DeadLetter, QueueSizes
 from reference_impl.model.notification_content import NotificationData
 
@@ -80,6 +81,9 @@ class PushProvider(Protocol):
         Raises ``Unavailable`` when another attempt may succeed, ``Postponed`` when this one was not made,
         ``PermanentFailure`` when none will succeed.
         """
+
+    def health(self) -> Health:
+        """How the part ``push`` is, as the last attempts found it."""
 
     async def stop(self) -> None:
         """Ends the connections. Idempotent."""

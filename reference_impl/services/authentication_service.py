@@ -1,10 +1,13 @@
 """Who somebody is: tokens and tickets, issued and checked."""
 
+import hashlib
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 import jwt
 import msgspec
+from uuid_utils import uuid7
 
 from reference_impl.core.ports import Clock, TicketStore
 from reference_impl.model.conversations import validated_user_id
@@ -15,14 +18,18 @@ ALGORITHM = "HS256"
 
 AUDIENCE = ISSUER = "breakwire"
 TICKET_TTL_S = 30
+OPERATOR = "operator"
+"""The ``role`` of a token whose holder may look at the system as a whole, and may ban."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A signed-in user. ``expires_at`` is aware UTC."""
+    """A signed-in user. ``expires_at`` is aware UTC; ``token_id`` names the token, and signs nobody in."""
 
     user_id: str
     display_name: str
     expires_at: datetime
+    token_id: str
+    is_operator: bool = False
 
 
 class AuthenticationService:
@@ -36,19 +43,29 @@ class AuthenticationService:
         self._clock = clock
         self._tickets = tickets
 
-    def issue_token(self, user_id: str, display_name: str | None = None, ttl_s: float = 3600) -> tuple[str, Identity]:
+    def issue_token(
+        self, user_id: str, display_name: str | None = None, ttl_s: float = 3600, *, is_operator: bool = False
+    ) -> tuple[str, Identity]:
         """A token for ``user_id`` that is valid for ``ttl_s`` seconds, and who it stands for. Raises ``Invalid``."""
         now = self._clock()
-        name = display_name or user_id
-        identity = Identity(validated_user_id(user_id), name, now + timedelta(seconds=ttl_s))
-        claims = {
+        identity = Identity(
+            user_id=validated_user_id(user_id),
+            display_name=display_name or user_id,
+            expires_at=now + timedelta(seconds=ttl_s),
+            token_id=str(uuid7()),
+            is_operator=is_operator,
+        )
+        claims: dict[str, Any] = {
             "sub": identity.user_id,
             "name": identity.display_name,
             "iat": now,
             "exp": identity.expires_at,
             "aud": AUDIENCE,
             "iss": ISSUER,
+            "jti": identity.token_id,
         }
+        if is_operator:
+            claims["role"] = OPERATOR
         return jwt.encode(claims, self._secret_key, ALGORITHM), identity
 
     def verify_token(self, token: str) -> Identity:
@@ -68,7 +85,13 @@ class AuthenticationService:
             raise AuthenticationFailed("the token is not valid") from error
         if expires_at <= self._clock():
             raise AuthenticationFailed("the token has expired")
-        return Identity(user_id, str(claims.get("name") or user_id), expires_at)
+        return Identity(
+            user_id=user_id,
+            display_name=str(claims.get("name") or user_id),
+            expires_at=expires_at,
+            token_id=str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()),
+            is_operator=claims.get("role") == OPERATOR,
+        )
 
     async def issue_ticket(self, identity: Identity) -> tuple[str, int]:
         """A ticket and the seconds it is valid for. Raises ``Unavailable``."""

@@ -2,7 +2,8 @@
 
 import logging
 from enum import Enum, auto
-from typing import Any
+
+from msgspec import UNSET
 
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
@@ -20,6 +21,15 @@ from reference_impl.model.events import (
     TypingEvent,
 )
 from reference_impl.model.notification_content import NotificationData
+from reference_impl.model.positions import PositionKind
+from reference_impl.model.server_frames import (
+    DeliveredData,
+    ReadData,
+    ServerData,
+    SystemNotificationData,
+    TypingData,
+    action_of,
+)
 from reference_impl.services.notification_service import NotificationService
 
 logger = logging.getLogger(__name__)
@@ -71,21 +81,24 @@ class BroadcastingService:
 
     async def broadcast_typing(self, event: TypingEvent) -> None:
         """Shows to the others that somebody types."""
-        data = {"user_id": event.user_id, "is_typing": event.is_typing}
-        await self._show_to_members(event, "typing", data, except_user=event.user_id)
+        data = TypingData(user_id=event.user_id or "", is_typing=event.is_typing)
+        await self._show_to_members(event, data, except_user=event.user_id)
 
     async def broadcast_position(self, event: PositionEvent) -> None:
         """Shows to everybody how far somebody has come: to their own other devices, too."""
-        data = {"user_id": event.user_id, "seq": event.position.seq}
-        await self._show_to_members(event, event.position.kind.value, data)
+        position = event.position
+        data_type = ReadData if position.kind is PositionKind.READ else DeliveredData
+        await self._show_to_members(event, data_type(user_id=position.user_id, seq=position.seq))
 
     async def broadcast_notification(self, event: SystemEvent) -> None:
         """Shows to users what the server has to say to them. What it says to operators, no user sees."""
         if event.audience is Audience.OPERATORS:
             return
-        data = {"code": event.code, "text": event.message, "severity": event.severity.value, **event.data}
+        data = SystemNotificationData(
+            level=event.severity.value, code=event.code, text=event.message, details=event.data or UNSET
+        )
         about = event.conversation_id if event.audience is Audience.CONVERSATION else None
-        frame = encode_frame("system_notification", data, conversation_id=about, timestamp=event.timestamp)
+        frame = encode_frame(data, conversation_id=about, timestamp=event.timestamp)
         try:
             await self._send_to_audience(event, frame)
         except Unavailable as error:
@@ -94,8 +107,7 @@ class BroadcastingService:
     async def send_direct_message(
         self,
         user_id: str,
-        action: str,
-        data: dict[str, Any],
+        data: ServerData,
         notification: NotificationData,
         *,
         device_type: str | None = None,
@@ -109,7 +121,7 @@ class BroadcastingService:
         if not any(device_type in (None, lease.device_type) for lease in leases):
             await self.notification_service.send_push_notification(user_id, notification)
             return Reached.BY_PUSH
-        frame = encode_frame(action, data, conversation_id=None, timestamp=self._clock())
+        frame = encode_frame(data, conversation_id=None, timestamp=self._clock())
         if device_type is None:
             await self.connection_manager.send_to_user(user_id, frame)
         else:
@@ -130,13 +142,11 @@ class BroadcastingService:
     async def _show_to_members(
         self,
         event: TypingEvent | PositionEvent,
-        action: str,
-        data: dict[str, Any],
+        data: TypingData | ReadData | DeliveredData,
         except_user: str | None = None,
     ) -> None:
-        conversation_id = event.conversation_id or ""
+        action, conversation_id = action_of(data), event.conversation_id or ""
         frame = encode_frame(
-            action,
             data,
             conversation_id=conversation_id,
             timestamp=event.timestamp,

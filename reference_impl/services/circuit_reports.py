@@ -7,19 +7,23 @@ from reference_impl.model.event_factories import create_system_error, create_sys
 
 
 def report_circuit(breaker: CircuitBreaker, service: str, *, event_bus: EventBus, clock: Clock) -> None:
-    """From now on each opening is a ``SYSTEM_ERROR``, and each closing a notification to the operators.
+    """From now on its opening is a ``SYSTEM_ERROR``, and its closing a notification to the operators.
 
-    ``service`` is what is behind the breaker, in a word.
+    ``service`` is what is behind the breaker, in a word. A probe that fails is no news: it is told of once.
     """
+    was_closed = True
 
     def tell(state: CircuitState) -> None:
+        nonlocal was_closed
         source = f"circuit of {service}"
-        if state is CircuitState.OPEN:
-            text = f"{service} keeps failing: not asked for {breaker.cool_down_s:g} s"
+        if state is CircuitState.OPEN and was_closed:
+            was_closed = False
+            text = f"{service} keeps failing; asked again after {breaker.cool_down_s:g} s"
             event_bus.publish(
                 create_system_error("circuit_opened", text, source=source, timestamp=clock(), service=service)
             )
         elif state is CircuitState.CLOSED:
+            was_closed = True
             text = f"{service} answers again"
             event_bus.publish(
                 create_system_notification("circuit_closed", text, source=source, timestamp=clock(), service=service)

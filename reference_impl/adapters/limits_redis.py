@@ -1,0 +1,144 @@
+"""Limits over all instances, in Redis. Each decision is one script: nobody comes in between."""
+
+import time
+from collections.abc import Callable
+
+from reference_impl.adapters.group_commit import GroupCommit
+from reference_impl.adapters.redis_client import RedisLink
+from reference_impl.core.limit_ports import MessageQuota, SlotStore
+from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
+from reference_impl.model.errors import RateLimited
+
+# KEYS user's slots, address's slots · ARGV now, end, connection id, most per user, most per address, ttl ms
+# → 0 taken, 1 the user has all of theirs, 2 the address has
+TAKE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 1 end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 2 end
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, ARGV[2], ARGV[3])
+  redis.call('PEXPIRE', key, ARGV[6])
+end
+return 0
+"""
+REFUSED = {0: None, 1: LimitKind.USER, 2: LimitKind.ADDRESS}
+
+# KEYS the user's counts, by part of the window · ARGV part now, parts in a window, most, ttl ms
+# → 0 admitted, else how many parts from now on the oldest count is over
+ADMIT = """
+local now, parts = tonumber(ARGV[1]), tonumber(ARGV[2])
+local counts, sum, oldest = redis.call('HGETALL', KEYS[1]), 0, now
+for i = 1, #counts, 2 do
+  local part = tonumber(counts[i])
+  if part <= now - parts then
+    redis.call('HDEL', KEYS[1], counts[i])
+  else
+    sum = sum + tonumber(counts[i + 1])
+    oldest = math.min(oldest, part)
+  end
+end
+if sum >= tonumber(ARGV[3]) then return oldest + parts - now end
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 0
+"""
+PARTS = 60
+"""Parts of a window. A count is over when its whole part is: at most 1/60 of the window late, never early."""
+
+LARGEST_GROUP = 200
+
+
+class RedisSlotStore(SlotStore):
+    """Two sorted sets hold each slot, the user's and the address's; a slot's score is the end of its lease.
+
+    The braces put all of them into one slot of a cluster, since one script decides on both; a connection costs that
+    node a command when it comes, one when it goes, and two every third of a lease. Times are the instances' clocks,
+    which agree to within a second or so.
+    """
+
+    def __init__(self, link: RedisLink, *, prefix: str = "", now: Callable[[], float] = time.time) -> None:
+        self._link = link
+        self._prefix = prefix + "{ws:slots}"
+        self._now = now
+
+    async def take(self, slot: Slot, limits: ConnectionLimits, lease_s: float) -> LimitKind | None:
+        """One script."""
+        now = self._now()
+        arguments: list[str | float] = [now, now + lease_s, slot.connection_id, limits.per_user, limits.per_address]
+        arguments.append(_ttl_ms(lease_s))
+        async with self._link.commands("taking a connection slot") as redis:
+            answer = await redis.eval(TAKE, 2, *self._keys(slot), *arguments)
+        return REFUSED[int(answer)]
+
+    async def renew(self, slots: list[Slot], lease_s: float) -> None:
+        """One round trip for all of them."""
+        end = self._now() + lease_s
+        async with self._link.commands("renewing slots") as redis, redis.pipeline(transaction=False) as pipe:
+            for slot in slots:
+                for key in self._keys(slot):
+                    pipe.zadd(key, {slot.connection_id: end})
+                    pipe.pexpire(key, _ttl_ms(lease_s))
+            await pipe.execute()
+
+    async def release(self, slot: Slot) -> None:
+        """One round trip."""
+        async with self._link.commands("releasing a slot") as redis, redis.pipeline(transaction=False) as pipe:
+            for key in self._keys(slot):
+                pipe.zrem(key, slot.connection_id)
+            await pipe.execute()
+
+    async def stop(self) -> None:
+        """Closes the link. Idempotent."""
+        await self._link.stop()
+
+    def _keys(self, slot: Slot) -> tuple[str, str]:
+        return f"{self._prefix}:user:{slot.user_id}", f"{self._prefix}:ip:{slot.address}"
+
+
+class RedisMessageQuota(MessageQuota):
+    """A hash per user counts messages by part of the window: bounded, however many messages are allowed.
+
+    Users who send at the same moment share a round trip. The time is the instance's.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        max_messages: int,
+        window_s: float,
+        prefix: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._link = link
+        self._max_messages = max_messages
+        self._window_s = window_s
+        self._prefix = prefix + "ws:quota:"
+        self._now = now
+        self._asking: GroupCommit[str, float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
+
+    async def admit(self, user_id: str) -> None:
+        """Together with the others that come at this moment."""
+        retry_after = await self._asking.submit(user_id)
+        if retry_after:
+            raise RateLimited(f"over {self._max_messages} messages in {self._window_s:g} s", retry_after)
+
+    async def stop(self) -> None:
+        """Closes the link. Idempotent."""
+        await self._asking.stop()
+        await self._link.stop()
+
+    async def _ask(self, user_ids: list[str]) -> list[float | Exception]:
+        part_s = self._window_s / PARTS
+        part, into_part = divmod(self._now(), part_s)
+        arguments = [int(part), PARTS + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
+        async with self._link.commands("counting messages") as redis, redis.pipeline(transaction=False) as pipe:
+            for user_id in user_ids:
+                pipe.eval(ADMIT, 1, self._prefix + user_id, *arguments)
+            parts = await pipe.execute()
+        return [max(0.0, int(count) * part_s - into_part) if count else 0.0 for count in parts]
+
+
+def _ttl_ms(seconds: float) -> int:
+    return int(seconds * 1000) + 1000

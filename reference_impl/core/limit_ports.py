@@ -1,0 +1,41 @@
+"""What limits need that hold over all instances, as protocols."""
+
+from typing import Protocol
+
+from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
+
+
+class SlotStore(Protocol):
+    """Places for connections, shared by all instances.
+
+    - Taken atomically: however many come at once, no limit is ever exceeded.
+    - Leased: what nobody renews is free again after ``lease_s`` seconds, so a crash locks nobody out.
+
+    All methods raise ``Unavailable`` when the other side is away.
+    """
+
+    async def take(self, slot: Slot, limits: ConnectionLimits, lease_s: float) -> LimitKind | None:
+        """Takes a slot, under both of its limits or not at all; returns the limit that was reached, if one was."""
+
+    async def renew(self, slots: list[Slot], lease_s: float) -> None:
+        """Renews slots; those that the other side has lost are there again."""
+
+    async def release(self, slot: Slot) -> None:
+        """Frees a slot at once. One that is free is no error."""
+
+    async def stop(self) -> None:
+        """Ends the connection, if there is one. Idempotent."""
+
+
+class MessageQuota(Protocol):
+    """How many messages a user may send in a window of time, over all instances.
+
+    In no span of ``window_s`` seconds are more than ``max_messages`` admitted. Which of several that come at once
+    get in is not said. Memory is bounded, and forgotten after the window.
+    """
+
+    async def admit(self, user_id: str) -> None:
+        """Counts one message. Raises ``RateLimited`` and counts nothing, or ``Unavailable``."""
+
+    async def stop(self) -> None:
+        """Ends the connection, if there is one. Idempotent."""
