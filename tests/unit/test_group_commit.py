@@ -147,3 +147,39 @@ async def test_a_commit_with_too_few_results_is_an_error() -> None:
         with pytest.raises(RuntimeError, match="1 items were committed, and 0 results"):
             await commits.submit("a")
         assert await commits.submit("b") == "b"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(st.sampled_from(["a", "b", "bad"]), min_size=1, max_size=20),
+    pauses=st.lists(st.integers(0, 3), min_size=20, max_size=20),
+    largest=st.integers(1, 4),
+    cancelled=st.sets(st.integers(0, 19)),
+)
+async def test_every_item_is_written_once_in_order(
+    names: list[str], pauses: list[int], largest: int, cancelled: set[int]
+) -> None:
+    """However they come and whoever leaves: each item that was submitted is in exactly one group, in order."""
+    disk = Disk()
+
+    async def commit(group: list[str]) -> list[str | Exception]:
+        await asyncio.sleep(0)
+        return await disk.commit(group)
+
+    commits = GroupCommit(commit, largest=largest)
+    items = [f"{name}-{number}" for number, name in enumerate(names)]
+    tasks = []
+    for item, pause in zip(items, pauses, strict=False):
+        tasks.append(asyncio.create_task(commits.submit(item)))
+        for _ in range(pause):
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for number in cancelled & set(range(len(tasks))):
+        tasks[number].cancel()
+    results = await settled(*tasks)
+    await commits.stop()
+    assert [item for group in disk.groups for item in group] == items
+    assert all(len(group) <= largest for group in disk.groups)
+    for number, (item, result) in enumerate(zip(items, results, strict=True)):
+        expected = ValueError if item.startswith("bad") else str
+        assert isinstance(result, expected) or (number in cancelled and isinstance(result, asyncio.CancelledError))
