@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reference_impl.adapters.group_commit import GroupCommit
 
