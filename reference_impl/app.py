@@ -36,8 +36,10 @@ from reference_impl.metrics import metrics_of
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.circuit_reports import report_circuit
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
@@ -119,7 +121,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
 
-    event_bus = make("event_bus", EventBus)
+    event_bus = make("event_bus", EventBus, clock=clock)
+    audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
@@ -155,6 +158,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         router=message_router,
         store=store,
         connections=connection_manager,
+        event_bus=event_bus,
+        clock=clock,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -180,20 +185,23 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    push_provider = make("push_provider", push_provider_for(settings))
+    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
-        provider=make("push_provider", push_provider_for(settings)),
+        provider=push_provider,
     )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
+        connection_manager=connections,
+        notification_service=notifications,
         event_bus=event_bus,
         relay=relay,
-        message_router=message_router,
-        presence_manager=presence_manager,
-        notifications=notifications,
         recorder=recorder,
         clock=clock,
     )
@@ -210,6 +218,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
 
     services = Services(
         settings=settings,
+        event_bus=event_bus,
         clock=clock,
         recorder=recorder,
         connections=connections,
@@ -240,12 +249,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             max_content_bytes=settings.max_message_size,
         ),
         activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
+        parts=[store, message_router, notifications],
     )
     parts.require_all_known()
     return ChatSystem(
         services=services,
         store=store,
         event_bus=event_bus,
+        audit_log=audit_log,
         relay=relay,
         broadcasting=broadcasting,
         connections=connections,

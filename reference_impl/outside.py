@@ -16,6 +16,7 @@ from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
+from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.settings import Settings
 
 PUSH_QUEUE = "push"
@@ -28,12 +29,14 @@ class SharedParts(NamedTuple):
     presence_store: PresenceStore
     tickets: TicketStore
     push_queue: WorkQueue
+    circuits: dict[str, CircuitBreaker]
+    """What the other side is called → the breaker that keeps us from asking it while it is away."""
 
 
 def shared_parts_for(settings: Settings) -> SharedParts:
     """Over Redis; without one, in this process: then there is nobody to share with."""
     if not settings.redis_url:
-        return SharedParts(MemoryBroker(), MemoryPresenceStore(), MemoryTicketStore(), MemoryWorkQueue())
+        return SharedParts(MemoryBroker(), MemoryPresenceStore(), MemoryTicketStore(), MemoryWorkQueue(), {})
     url, prefix = settings.redis_url, settings.redis_prefix
     link = RedisLink(url)
     make_broker = RedisClusterBroker if is_cluster(url) else RedisBroker
@@ -42,6 +45,7 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         presence_store=RedisPresenceStore(link, prefix=prefix),
         tickets=RedisTicketStore(link, prefix=prefix),
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),
+        circuits={"Redis": link.breaker},
     )
 
 

@@ -97,6 +97,11 @@ def parse_client_frame(raw: str) -> ClientFrame:
         raise BadJson("the frame is not valid JSON") from error
 
 
+def frame_type_of(frame: ClientFrame) -> str:
+    """The ``type`` by which the client sent it."""
+    return str(frame.__struct_config__.tag)
+
+
 def _explained(raw: str, error: Exception) -> BadJson | UnknownType | Invalid:
     """Which of the three errors a decodable but unacceptable frame is. Off the good path, so it may be slow."""
     try:
