@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
@@ -39,8 +39,10 @@ from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.circuit_reports import report_circuit
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
@@ -70,7 +72,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         finally:
             await chat_system.stop()
 
-    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
     install_error_handlers(app)
@@ -82,7 +84,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
@@ -126,7 +128,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     slot_store = make("slot_store", shared.slot_store)
     message_quota = make("message_quota", shared.message_quota)
 
-    event_bus = make("event_bus", EventBus)
+    event_bus = make("event_bus", EventBus, clock=clock)
+    audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
@@ -174,6 +177,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         router=message_router,
         store=store,
         connections=connection_manager,
+        event_bus=event_bus,
+        clock=clock,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -200,20 +205,23 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    push_provider = make("push_provider", push_provider_for(settings))
+    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
-        provider=make("push_provider", push_provider_for(settings)),
+        provider=push_provider,
     )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
+        connection_manager=connections,
+        notification_service=notifications,
         event_bus=event_bus,
         relay=relay,
-        message_router=message_router,
-        presence_manager=presence_manager,
-        notifications=notifications,
         recorder=recorder,
         clock=clock,
     )
@@ -230,6 +238,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
 
     services = Services(
         settings=settings,
+        event_bus=event_bus,
         clock=clock,
         recorder=recorder,
         connections=connections,
@@ -260,12 +269,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             max_content_bytes=settings.max_message_size,
         ),
         activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
+        parts=[store, message_router, notifications],
     )
     parts.require_all_known()
     return ChatSystem(
         services=services,
         store=store,
         event_bus=event_bus,
+        audit_log=audit_log,
         relay=relay,
         broadcasting=broadcasting,
         connections=connections,

@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
 from reference_impl.model.connection_limits import LimitKind
+from reference_impl.model.health import HealthState
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
 
@@ -27,6 +28,18 @@ class ChatCollector(Collector):
             yield GaugeMetricFamily(name, help_text, value=gauge)
         for name, help_text, count in self._counters():
             yield CounterMetricFamily(name, help_text, value=count)
+        events = CounterMetricFamily("chat_events", "Events that were published, by type", labels=["type"])
+        for event_type, number in sorted(self._chat.event_bus.published.items()):
+            events.add_metric([event_type], number)
+        yield events
+        yield self._health()
+
+    def _health(self) -> Metric:
+        states = GaugeMetricFamily("chat_part_state", "1 for the state that each part is in", labels=["part", "state"])
+        for health in (part.health() for part in self._chat.services.parts):
+            for state in HealthState:
+                states.add_metric([health.part, state.value], health.state is state)
+        return states
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         connections = self._chat.connections
@@ -79,6 +92,7 @@ class ChatCollector(Collector):
                 for what in JOB_FATES
             ),
             ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
+            ("chat_handlers_slow", "Event handlers that took too long", chat.event_bus.slow),
         ]
 
 

@@ -19,6 +19,7 @@ from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
+from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.settings import Settings
 
 PUSH_QUEUE = "push"
@@ -33,6 +34,8 @@ class SharedParts(NamedTuple):
     push_queue: WorkQueue
     slot_store: SlotStore
     message_quota: MessageQuota
+    circuits: dict[str, CircuitBreaker]
+    """What the other side is called → the breaker that keeps us from asking it while it is away."""
 
 
 def shared_parts_for(settings: Settings) -> SharedParts:
@@ -49,6 +52,7 @@ def shared_parts_for(settings: Settings) -> SharedParts:
             push_queue=MemoryWorkQueue(),
             slot_store=MemorySlotStore(),
             message_quota=MemoryMessageQuota(**quota),
+            circuits={},
         )
     url, prefix = settings.redis_url, settings.redis_prefix
     link = RedisLink(url)
@@ -60,6 +64,7 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),
         slot_store=RedisSlotStore(link, prefix=prefix),
         message_quota=RedisMessageQuota(link, prefix=prefix, **quota),
+        circuits={"Redis": link.breaker},
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from reference_impl.core.ports import Appended, Store
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
@@ -31,6 +32,10 @@ class MemoryStore(Store):
 
     async def stop(self) -> None:
         """Nothing to close."""
+
+    def health(self) -> Health:
+        """Always well."""
+        return Health("store")
 
     async def append(self, draft: MessageDraft) -> Appended:
         """Stores a message under the next ``seq``."""

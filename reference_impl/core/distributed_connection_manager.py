@@ -30,7 +30,8 @@ from reference_impl.model.bus_messages import (
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import Unavailable
-from reference_impl.model.events import EventTypes, create_user_event
+from reference_impl.model.event_factories import create_user_event
+from reference_impl.model.events import EventTypes
 from reference_impl.model.presence import PresenceChange
 from reference_impl.model.server_frames import presence_data
 
@@ -140,7 +141,7 @@ class DistributedConnectionManager:
         except BaseException:
             await self.disconnect(connection_id)
             raise
-        await self._tell(EventTypes.WS_CONNECT, connection)
+        self._tell(EventTypes.WS_CONNECT, connection)
         return connection_id
 
     async def resume(self, connection: Connection, conversation_id: str, last_seq: int) -> None:
@@ -160,7 +161,7 @@ class DistributedConnectionManager:
         for conversation_id in tuple(connection.joined_ids):
             await self.conversation_feeds.leave(conversation_id, connection)
         await self.presence_manager.remove_user_from_online(connection.user_id, connection_id, lost=lost)
-        await self._tell(EventTypes.WS_DISCONNECT, connection)
+        self._tell(EventTypes.WS_DISCONNECT, connection)
 
     async def send_to_user(self, user_id: str, frame: EncodedFrame) -> None:
         """Sends a frame to all devices of a user, on every instance. Raises ``Unavailable``."""
@@ -169,6 +170,21 @@ class DistributedConnectionManager:
     async def send_to_device_type(self, user_id: str, device_type: str, frame: EncodedFrame) -> None:
         """Sends a frame to a user's devices of one type, on every instance. Raises ``Unavailable``."""
         await self.message_router.publish_to_user(user_id, frame.text, device_type)
+
+    async def send_to_everybody(self, frame: EncodedFrame) -> None:
+        """Sends a frame to every connection, on every instance. Raises ``Unavailable``."""
+        await self.message_router.publish_to_user(None, frame.text)
+
+    async def send_to_conversation(
+        self, conversation_id: str, frame: EncodedFrame, *, except_user: str | None = None
+    ) -> None:
+        """Sends a frame that is true for a moment to a conversation's members. Raises ``Unavailable``."""
+        await self.message_router.publish_frame(conversation_id, frame, except_user=except_user)
+
+    def send_to_all_here(self, frame: EncodedFrame) -> None:
+        """Queues a frame for every connection of this instance."""
+        for connection in self.connection_manager.index:
+            connection.send(frame)
 
     async def is_user_online(self, user_id: str) -> bool:
         """Whether the user has a connection on any instance. Raises ``Unavailable``."""
@@ -182,12 +198,14 @@ class DistributedConnectionManager:
             case ConversationHead():
                 self.conversation_feeds.expect(message)
             case ConversationFrame():
-                frame = frame_of(message.frame, key=message.key)
+                frame = frame_of(message.frame, key=message.key or None)
                 self.connection_manager.send_to_conversation(
                     message.conversation_id, frame, message.except_connection, message.except_user
                 )
-            case DirectFrame():
-                for connection in self.connection_manager.index.of_user(message.target_user_id):
+            case DirectFrame(target_user_id=None):
+                self.send_to_all_here(frame_of(message.frame))
+            case DirectFrame(target_user_id=str(user_id)):
+                for connection in self.connection_manager.index.of_user(user_id):
                     if message.device_type in (None, connection.device_type):
                         connection.send(frame_of(message.frame))
             case MembershipChanged():
@@ -225,8 +243,8 @@ class DistributedConnectionManager:
             for conversation_id in conversation_ids:
                 self.connection_manager.subscribe(connection, conversation_id)
 
-    async def _tell(self, event_type: str, connection: Connection) -> None:
-        await self._event_bus.publish_async(
+    def _tell(self, event_type: str, connection: Connection) -> None:
+        self._event_bus.publish(
             create_user_event(
                 event_type,
                 connection.user_id,

@@ -22,6 +22,7 @@ from reference_impl.model.bus_messages import (
 )
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import TooLarge
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageInfo
 from reference_impl.model.presence import PresenceChange
 
@@ -82,6 +83,10 @@ class MessageRouter:
         """Whether messages from other instances arrive now."""
         return self._broker.is_live
 
+    def health(self) -> Health:
+        """How the broker is."""
+        return self._broker.health()
+
     def check_size(self, size: int) -> None:
         """Raises ``TooLarge`` for a frame of more bytes than one may have."""
         if size > self.max_message_size:
@@ -135,8 +140,8 @@ class MessageRouter:
         )
         await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(message))
 
-    async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
-        """Publishes a frame for one user's devices, on whichever instances they are."""
+    async def publish_to_user(self, user_id: str | None, frame: str, device_type: str | None = None) -> None:
+        """Publishes a frame for one user's devices, on whichever instances they are; None: for everybody's."""
         message = DirectFrame(
             instance_id=self.instance_id, target_user_id=user_id, frame=frame, device_type=device_type
         )

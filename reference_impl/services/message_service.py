@@ -9,7 +9,7 @@ from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Appended, Clock, Store
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import RateLimited, Unavailable
-from reference_impl.model.events import create_message_event
+from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
 from reference_impl.services.authentication_service import Identity
