@@ -37,6 +37,7 @@ from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
 from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
@@ -117,6 +118,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", _recorder, settings=settings)
 
     shared = shared_parts_for(settings)
@@ -136,6 +138,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
@@ -246,7 +249,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
         ),

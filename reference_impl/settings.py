@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     )
 
     secret_key: str = Field(default="", min_length=0)
-    """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""
+    """Signs the tokens, and what the instances tell each other. Needed, unless ``demo_login`` is on: then each start
+    makes one of its own, and two instances do not believe each other."""
     redis_url: str | None = None
     """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory.
     ``redis+cluster://host:port`` names any node of a cluster."""
