@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
@@ -18,6 +19,7 @@ from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
@@ -33,6 +35,7 @@ from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
+from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
@@ -73,6 +76,8 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.chat = chat_system
     app.state.services = chat_system.services
     install_error_handlers(app)
+    if trusted_proxies := chat_system.services.settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
@@ -120,6 +125,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
+    slot_store = make("slot_store", shared.slot_store)
+    message_quota = make("message_quota", shared.message_quota)
 
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
@@ -132,6 +139,18 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
+        quota=message_quota,
+    )
+    connection_slots = make(
+        "connection_slots",
+        ConnectionSlots,
+        store=slot_store,
+        limits=ConnectionLimits(
+            per_user=settings.max_connections_per_user,
+            per_address=settings.max_connections_per_ip,
+            per_instance=settings.max_connections_per_instance,
+        ),
+        lease_s=settings.presence_lease_s,
     )
     connection_manager = make(
         "connection_manager",
@@ -167,6 +186,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         "distributed_connection_manager",
         DistributedConnectionManager,
         connection_manager=connection_manager,
+        connection_slots=connection_slots,
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,

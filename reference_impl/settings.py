@@ -4,15 +4,31 @@ Each is an environment variable ``CHAT_<NAME>``, or a line in a ``.env`` file. A
 stops the start and names itself.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from uuid_utils import uuid7
+
+
+def _split(value: object) -> object:
+    """A list as people write it: separated by commas."""
+    return tuple(name for part in value.split(",") if (name := part.strip())) if isinstance(value, str) else value
+
+
+def _require_networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
+    for proxy in proxies:
+        ipaddress.ip_network(proxy)  # says what is wrong with it
+    return proxies
+
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Proxies = Annotated[Names, AfterValidator(_require_networks)]
 
 
 class Settings(BaseSettings):
@@ -37,7 +53,13 @@ class Settings(BaseSettings):
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
+    trusted_proxies: Proxies = ()
+    """Addresses and networks, separated by commas, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""
+
     max_connections_per_user: Positive = 5
+    max_connections_per_ip: Positive = 10
+    """By the address that connects; behind ``trusted_proxies`` by the one that connects to them. An IPv6 address
+    counts with its /64 network."""
     max_connections_per_instance: Positive = 1000
     max_message_size: Positive = 64 * 1024
     rate_limit_window_s: Seconds = 60

@@ -1,11 +1,12 @@
 """Between this instance and all instances: checks what comes in, publishes, subscribes, and sorts what arrives."""
 
 import logging
-import time
 from collections.abc import Callable
 
 import msgspec
 
+from reference_impl.core.limit_ports import MessageQuota
+from reference_impl.core.message_limits import MessageLimits
 from reference_impl.core.ports import Broker
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.bus_messages import (
@@ -24,7 +25,6 @@ from reference_impl.model.errors import TooLarge
 from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageInfo
 from reference_impl.model.presence import PresenceChange
-from reference_impl.model.rate_limiter import SlidingWindowLimiter
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +56,15 @@ class MessageRouter:
         max_message_size: int = 64 * 1024,
         rate_limit_window: float = 60,
         rate_limit_max_messages: int = 100,
-        now: Callable[[], float] = time.monotonic,
+        quota: MessageQuota | None = None,
     ) -> None:
         self.instance_id = instance_id
         self.max_message_size = max_message_size
-        self.limiter = SlidingWindowLimiter(rate_limit_max_messages, rate_limit_window)
+        self.limits = MessageLimits(quota, max_messages=rate_limit_max_messages, window_s=rate_limit_window)
         self.unreadable = 0
         """Bus messages that could not be decoded, since the start."""
         self._broker = broker
         self._recorder = recorder
-        self._now = now
         self._handler: BusHandler | None = None
 
     async def start(self, handler: BusHandler, on_gap: Callable[[], None]) -> None:
@@ -93,9 +92,9 @@ class MessageRouter:
         if size > self.max_message_size:
             raise TooLarge(f"the frame has {size} bytes; at most {self.max_message_size} are allowed")
 
-    def admit(self, user_id: str) -> None:
-        """Counts one message of a user. Raises ``RateLimited``. Counts what comes to this instance."""
-        self.limiter.admit(user_id, self._now())
+    async def admit(self, user_id: str) -> None:
+        """Counts one message of a user, over all instances. Raises ``RateLimited``."""
+        await self.limits.admit(user_id)
 
     async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
         """Publishes a stored message to every instance that has members in its conversation.
