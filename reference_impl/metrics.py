@@ -7,6 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
+from reference_impl.model.connection_limits import LimitKind
+from reference_impl.model.health import HealthState
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
 
@@ -26,6 +28,18 @@ class ChatCollector(Collector):
             yield GaugeMetricFamily(name, help_text, value=gauge)
         for name, help_text, count in self._counters():
             yield CounterMetricFamily(name, help_text, value=count)
+        events = CounterMetricFamily("chat_events", "Events that were published, by type", labels=["type"])
+        for event_type, number in sorted(self._chat.event_bus.published.items()):
+            events.add_metric([event_type], number)
+        yield events
+        yield self._health()
+
+    def _health(self) -> Metric:
+        states = GaugeMetricFamily("chat_part_state", "1 for the state that each part is in", labels=["part", "state"])
+        for health in (part.health() for part in self._chat.services.parts):
+            for state in HealthState:
+                states.add_metric([health.part, state.value], health.state is state)
+        return states
 
     def _gauges(self) -> list[tuple[str, str, float]]:
         connections = self._chat.connections
@@ -56,20 +70,30 @@ class ChatCollector(Collector):
         queue = chat.notifications.queue
         connections = chat.connections
         manager = connections.connection_manager
+        slots, limits = connections.connection_slots, connections.message_router.limits
         return [
             ("chat_messages_late", "Messages left to the outbox sweep", chat.relay.late),
             ("chat_sweeps", "Conversations announced by the sweep", chat.relay.swept),
             ("chat_messages_repaired", "Messages read from the store", connections.conversation_feeds.repaired),
             ("chat_slow_consumers", "Connections closed since they read too slowly", manager.too_slow),
+            *(
+                (f"chat_connections_refused_{kind.value}", "Connections over a limit", slots.refused[kind])
+                for kind in LimitKind
+            ),
+            ("chat_connections_unshared", "Connections counted by this instance alone", slots.unshared),
+            ("chat_messages_rate_limited", "Messages over the limit of their sender", limits.refused),
+            ("chat_messages_unshared", "Messages counted by this instance alone", limits.unshared),
             ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_bus_forged", "Bus messages not signed with our key", connections.message_router.forged),
             ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
             *(
                 (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])
                 for what in JOB_FATES
             ),
             ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
+            ("chat_handlers_slow", "Event handlers that took too long", chat.event_bus.slow),
         ]
 
 

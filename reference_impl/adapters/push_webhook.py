@@ -14,6 +14,7 @@ import msgspec
 from reference_impl.core.queue_ports import PushProvider
 from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.health import Health, health_behind
 from reference_impl.model.jobs import PermanentFailure, Postponed
 from reference_impl.model.notification_content import NotificationData
 
@@ -48,7 +49,7 @@ class WebhookPushProvider(PushProvider):
         transport: httpx2.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.breaker = breaker or CircuitBreaker()
+        self.breaker: CircuitBreaker = breaker or CircuitBreaker()
         self._url = url
         self._secret = secret.encode()
         self._timeout_s = timeout_s
@@ -72,6 +73,10 @@ class WebhookPushProvider(PushProvider):
             raise Unavailable(f"the push endpoint answered {status}")
         self.breaker.succeeded(permit, self._now())
         _require_success(status)
+
+    def health(self) -> Health:
+        """As the circuit breaker knows it."""
+        return health_behind(self.breaker, "push", self._now())
 
     async def stop(self) -> None:
         """Closes the connections. Idempotent."""

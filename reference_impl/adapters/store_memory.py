@@ -9,6 +9,7 @@ import msgspec
 from reference_impl.core.ports import Appended, Store
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
@@ -32,6 +33,10 @@ class MemoryStore(Store):
     async def stop(self) -> None:
         """Nothing to close."""
 
+    def health(self) -> Health:
+        """Always well."""
+        return Health("store")
+
     async def append(self, draft: MessageDraft) -> Appended:
         """Stores a message under the next ``seq``."""
         conversation = self._conversations.get(draft.conversation_id)
@@ -50,6 +55,10 @@ class MemoryStore(Store):
             self._by_client_id[draft.sender_id, draft.client_message_id] = message
         self._outbox.setdefault(conversation.id, {})[message.seq] = message.timestamp
         return Appended(message, is_new=True)
+
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether it is known."""
+        return (sender_id, client_message_id) in self._by_client_id
 
     async def history(
         self,

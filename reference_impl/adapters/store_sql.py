@@ -5,6 +5,7 @@ from reference_impl.adapters.store_sql_conversations import SqlConversationStore
 from reference_impl.adapters.store_sql_messages import SqlMessageStore
 from reference_impl.adapters.store_sql_positions import SqlPositionStore
 from reference_impl.core.ports import Store
+from reference_impl.model.health import Health
 
 
 class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, Store):
@@ -19,6 +20,10 @@ class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, Store):
     async def start(self) -> None:
         """Opens the database and creates what is missing."""
         await self._database.start()
+
+    def health(self) -> Health:
+        """Of its database."""
+        return self._database.health()
 
     async def stop(self) -> None:
         """Writes what is waiting, then closes it."""

@@ -1,5 +1,6 @@
 """What the routes need, handed to them by ``app.py``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -8,9 +9,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicC
 
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import AuthenticationFailed, Forbidden
+from reference_impl.model.health import HasHealth
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
 from reference_impl.services.conversation_service import ConversationService
@@ -29,8 +32,11 @@ class Services:
     activity: ActivityService
     connections: DistributedConnectionManager
     confirmations: DeliveryConfirmations
+    event_bus: EventBus
     clock: Clock
     recorder: HopRecorder
+    parts: Sequence[HasHealth]
+    """Those that say how they are."""
 
 
 def get_services(request: Request) -> Services:

@@ -1,9 +1,12 @@
 """What operators and process managers ask an instance."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from reference_impl.api.deps import CurrentUser, ServicesDep
 from reference_impl.api.schemas import DeviceResponse
+from reference_impl.model.health import readiness
 
 router = APIRouter(tags=["operations"])
 
@@ -15,18 +18,19 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(services: ServicesDep, response: Response) -> dict[str, str]:
-    """Whether to send users here: ``ready``; ``degraded`` while messages of other instances arrive late;
-    ``draining``, with 503, once it is going away."""
+async def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
+    """Whether to send users here, and how each part is that this instance leans on.
+
+    ``status``: ``ready``; ``degraded``, while a part is not ok; ``draining``, with 503, once it is going away.
+    """
     connections = services.connections
+    parts = [part.health() for part in services.parts]
     if connections.is_draining:
         response.status_code = 503
-        return {"status": "draining", "instance_id": connections.instance_id}
-    live = connections.message_router.is_live
     return {
-        "status": "ready" if live else "degraded",
-        "broker": "live" if live else "away",
+        "status": readiness(parts, is_draining=connections.is_draining),
         "instance_id": connections.instance_id,
+        "components": {part.part: {"state": part.state.value, "detail": part.detail} for part in parts},
     }
 
 

@@ -116,4 +116,4 @@ class PageConfig(BaseModel):
 
     instance_id: str
     demo_login: bool
-    peer_urls: list[str]
+    peer_urls: tuple[str, ...]

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, Uncovered
 from reference_impl.model.presence import EndedLease, Lease, TakenLease
@@ -58,6 +59,9 @@ class Broker(Protocol):
     @property
     def is_live(self) -> bool:
         """Whether the listener has a working link now."""
+
+    def health(self) -> Health:
+        """How the part ``broker`` is: away while it is not live, degraded while it listens but can not publish."""
 
     async def stop(self) -> None:
         """Ends the listener and every connection. Idempotent."""
@@ -123,6 +127,9 @@ class MessageStore(Protocol):
         not a participant, ``Invalid`` when the ``client_message_id`` was used in another conversation,
         ``Unavailable`` when the database is away; then nothing is stored.
         """
+
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether a message of this sender is stored under this ``client_message_id``."""
 
     async def history(
         self,
@@ -207,6 +214,9 @@ class Store(MessageStore, ConversationStore, Protocol):
 
     async def start(self) -> None:
         """Opens the database and creates what is missing. Safe when several instances start at once."""
+
+    def health(self) -> Health:
+        """How the part ``store`` is, as the last reading or writing found it."""
 
     async def stop(self) -> None:
         """Closes it. Idempotent."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from reference_impl.model.circuit_breaker import CircuitBreaker
+from reference_impl.model.health import Health
 from reference_impl.model.jobs import Claim, DeadLetter, QueueSizes
 from reference_impl.model.notification_content import NotificationData
 
@@ -70,12 +72,18 @@ class PushProvider(Protocol):
     - Never logs a notification's text.
     """
 
+    breaker: CircuitBreaker | None = None
+    """What keeps it from asking a service that is down, if there is one: its state is shown to operators."""
+
     async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
         """On return the other side has it.
 
         Raises ``Unavailable`` when another attempt may succeed, ``Postponed`` when this one was not made,
         ``PermanentFailure`` when none will succeed.
         """
+
+    def health(self) -> Health:
+        """How the part ``push`` is, as the last attempts found it."""
 
     async def stop(self) -> None:
         """Ends the connections. Idempotent."""

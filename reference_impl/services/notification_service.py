@@ -7,6 +7,7 @@ from uuid_utils import uuid7
 
 from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.queue_ports import PushProvider
+from reference_impl.model.health import Health
 from reference_impl.model.jobs import Job, PermanentFailure
 from reference_impl.model.notification_content import NotificationData
 
@@ -42,6 +43,10 @@ class NotificationService:
         """Finishes what is on its way, within ``timeout`` seconds. Idempotent."""
         await self.queue.stop(timeout)
         await self._provider.stop()
+
+    def health(self) -> Health:
+        """How the provider is."""
+        return self._provider.health()
 
     async def send_push_notification(self, user_id: str, notification_data: NotificationData) -> bool:
         """Asks for one push to one user; on return it is in the queue, not yet on the phone.
