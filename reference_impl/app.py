@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, docs, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, operators, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
@@ -39,6 +39,7 @@ from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
@@ -85,7 +86,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, operators.router, docs.router, websocket.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
@@ -252,6 +253,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             secret_key=secret_key,
             clock=clock,
             tickets=tickets,
+        ),
+        access=make(
+            "access_service",
+            AccessService,
+            store=store,
+            memberships=memberships,
+            message_router=message_router,
+            clock=clock,
         ),
         conversations=make(
             "conversation_service",
