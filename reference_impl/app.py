@@ -170,6 +170,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -179,6 +180,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connection_manager,
         event_bus=event_bus,
         clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -214,6 +216,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
         provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
