@@ -14,9 +14,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, docs, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
@@ -37,6 +38,7 @@ from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
 from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
@@ -75,20 +77,23 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app)
     if trusted_proxies := chat_system.services.settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router, pages.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
         app.include_router(router)
+    app.mount("/static", pages.pages)
     return app
 
 
@@ -117,6 +122,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", _recorder, settings=settings)
 
     shared = shared_parts_for(settings)
@@ -136,6 +142,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
@@ -249,7 +256,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
         ),

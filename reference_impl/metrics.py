@@ -86,6 +86,7 @@ class ChatCollector(Collector):
             ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_bus_forged", "Bus messages not signed with our key", connections.message_router.forged),
             ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
             *(
                 (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     )
 
     secret_key: str = Field(default="", min_length=0)
-    """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""
+    """Signs the tokens, and what the instances tell each other. Needed, unless ``demo_login`` is on: then each start
+    makes one of its own, and two instances do not believe each other."""
     redis_url: str | None = None
     """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory.
     ``redis+cluster://host:port`` names any node of a cluster."""
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
 
     demo_login: bool = False
     """Anybody gets a token for any name. For the lab and for a laptop."""
+    peer_urls: Names = ()
+    """Other addresses of the same system, separated by commas: a page goes there when this one does not answer.
+    Behind a load balancer there are none: its address stays."""
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
