@@ -14,9 +14,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, docs, operations, operators, websocket
+from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
@@ -77,9 +78,11 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app)
     if trusted_proxies := chat_system.services.settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
@@ -87,10 +90,12 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
     routers = [auth.router, chat.router, operations.router, operators.router, docs.router, websocket.router]
+    routers.append(pages.router)
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
         app.include_router(router)
+    app.mount("/static", pages.pages)
     return app
 
 
@@ -174,6 +179,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -183,6 +189,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connection_manager,
         event_bus=event_bus,
         clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -218,6 +225,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
         provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
 
     demo_login: bool = False
     """Anybody gets a token for any name. For the lab and for a laptop."""
+    peer_urls: Names = ()
+    """Other addresses of the same system, separated by commas: a page goes there when this one does not answer.
+    Behind a load balancer there are none: its address stays."""
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
