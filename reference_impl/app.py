@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, docs, operations, pages, websocket
+from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.api.origins import allow_pages_of_other_origins
@@ -40,6 +40,7 @@ from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
@@ -88,7 +89,8 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router, pages.router]
+    routers = [auth.router, chat.router, operations.router, operators.router, docs.router, websocket.router]
+    routers.append(pages.router)
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
@@ -177,6 +179,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -186,6 +189,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connection_manager,
         event_bus=event_bus,
         clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -221,6 +225,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
         provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
@@ -256,6 +261,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             secret_key=secret_key,
             clock=clock,
             tickets=tickets,
+        ),
+        access=make(
+            "access_service",
+            AccessService,
+            store=store,
+            memberships=memberships,
+            message_router=message_router,
+            clock=clock,
         ),
         conversations=make(
             "conversation_service",

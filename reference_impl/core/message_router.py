@@ -117,7 +117,11 @@ class MessageRouter:
         )
         if self._recorder.on:
             self._recorder.hop(
-                "published", message_id=message.id, conversation_id=message.conversation_id, channel=channel
+                "published",
+                message_id=message.id,
+                conversation_id=message.conversation_id,
+                channel=channel,
+                seq=message.seq,
             )
         await self._publish(channel, envelope)
 
@@ -194,6 +198,7 @@ class MessageRouter:
                 message_id=message.message_id,
                 conversation_id=message.conversation_id,
                 channel=channel,
+                seq=message.seq,
                 source=message.instance_id,
             )
         if self._handler is not None:
