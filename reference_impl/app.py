@@ -187,7 +187,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         event_bus=event_bus,
         clock=clock,
     )
-    memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
+    memberships = make(
+        "memberships", Memberships, store=store, connections=connection_manager, feeds=feeds, clock=clock
+    )
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
     connections = make(
         "distributed_connection_manager",

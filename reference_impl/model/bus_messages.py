@@ -60,9 +60,10 @@ class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
 
 
 class MembershipChanged(BusMessage, frozen=True, kw_only=True, tag="membership"):
-    """These users have joined or left a conversation. The store says which."""
+    """These users have joined or left this conversation. The store says which of the two."""
 
     user_ids: list[str]
+    conversation_id: str
 
 
 class PresenceChanged(BusMessage, frozen=True, kw_only=True, tag="presence"):
