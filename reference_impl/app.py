@@ -1,6 +1,5 @@
 """The composition root: makes every part once, and hands it to those who need it."""
 
-import inspect
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api import announcements, auth, chat, operations, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.chat_system import ChatSystem
@@ -34,8 +33,11 @@ from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
-from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.outside import ai_provider_for, push_provider_for, shared_parts_for
+from reference_impl.parts import Parts
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.ai_questions import AIQuestions
+from reference_impl.services.ai_service import ATTEMPTS, AIService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
@@ -79,7 +81,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    routers = [announcements.router, auth.router, chat.router, operations.router, websocket.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
@@ -87,28 +89,9 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     return app
 
 
-class _Parts:
-    """Makes parts, or what was given in their place."""
-
-    def __init__(self, overrides: dict[str, Any]) -> None:
-        self._overrides = overrides
-        self._known: list[str] = []
-
-    def make(self, name: str, original: Any, **arguments: Any) -> Any:
-        self._known.append(name)
-        part = self._overrides.get(name, original)
-        return part(**arguments) if inspect.isclass(part) or inspect.isroutine(part) else part
-
-    def require_all_known(self) -> None:
-        unknown = sorted(self._overrides.keys() - set(self._known) - {"clock"})
-        if unknown:
-            names = ", ".join(sorted([*self._known, "clock"]))
-            raise TypeError(f"no part is named {', '.join(unknown)}; the parts are {names}")
-
-
 def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     """All parts of one instance, put together. Read it from top to bottom: each part names what it needs."""
-    parts = _Parts(overrides)
+    parts = Parts(overrides)
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
@@ -120,6 +103,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
+    ai_queue = make("ai_queue", shared.ai_queue)
 
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
@@ -186,9 +170,6 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
     push_provider = make("push_provider", push_provider_for(settings))
-    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
-        if breaker is not None:
-            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
@@ -216,6 +197,50 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         patience_s=settings.heartbeat_timeout_s,
     )
 
+    messages = make(
+        "message_service",
+        MessageService,
+        store=store,
+        message_router=message_router,
+        event_bus=event_bus,
+        clock=clock,
+        recorder=recorder,
+        max_content_bytes=settings.max_message_size,
+    )
+    activity = make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock)
+    ai_message_queue = make(
+        "ai_message_queue",
+        MessageQueue,
+        queue=ai_queue,
+        worker=instance_id,
+        max_attempts=ATTEMPTS,
+        handler_timeout_s=settings.ai_timeout_s + 10,
+    )
+    ai_service = make(
+        "ai_service",
+        AIService,
+        queue=ai_message_queue,
+        provider=make("ai_provider", ai_provider_for(settings)),
+        messages=messages,
+        store=store,
+        broadcasting=broadcasting,
+        event_bus=event_bus,
+        clock=clock,
+        timeout_s=settings.ai_timeout_s,
+    )
+    ai_questions = make(
+        "ai_questions",
+        AIQuestions,
+        event_bus=event_bus,
+        store=store,
+        activity=activity,
+        queue=ai_message_queue,
+        clock=clock,
+    )
+    for service, breaker in {**shared.circuits, "push": push_provider.breaker, "ai": ai_service.breaker}.items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
+
     services = Services(
         settings=settings,
         event_bus=event_bus,
@@ -238,18 +263,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             clock=clock,
             create_named_users=settings.demo_login,
         ),
-        messages=make(
-            "message_service",
-            MessageService,
-            store=store,
-            message_router=message_router,
-            event_bus=event_bus,
-            clock=clock,
-            recorder=recorder,
-            max_content_bytes=settings.max_message_size,
-        ),
-        activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
-        parts=[store, message_router, notifications],
+        messages=messages,
+        activity=activity,
+        parts=[store, message_router, notifications, ai_service],
     )
     parts.require_all_known()
     return ChatSystem(
@@ -265,6 +281,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
+        ai_service=ai_service,
+        ai_questions=ai_questions,
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from reference_impl.adapters.ai_offline import OfflineAiProvider
+from reference_impl.adapters.ai_openai import OpenAiProvider
 from reference_impl.adapters.broker_memory import MemoryBroker
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
@@ -14,12 +16,13 @@ from reference_impl.adapters.queue_redis import RedisWorkQueue
 from reference_impl.adapters.redis_client import RedisLink, is_cluster
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
+from reference_impl.core.ai_port import AiProvider
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
 from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.settings import Settings
 
-PUSH_QUEUE = "push"
+PUSH_QUEUE, AI_QUEUE = "push", "ai"
 
 
 class SharedParts(NamedTuple):
@@ -29,6 +32,7 @@ class SharedParts(NamedTuple):
     presence_store: PresenceStore
     tickets: TicketStore
     push_queue: WorkQueue
+    ai_queue: WorkQueue
     circuits: dict[str, CircuitBreaker]
     """What the other side is called → the breaker that keeps us from asking it while it is away."""
 
@@ -36,7 +40,14 @@ class SharedParts(NamedTuple):
 def shared_parts_for(settings: Settings) -> SharedParts:
     """Over Redis; without one, in this process: then there is nobody to share with."""
     if not settings.redis_url:
-        return SharedParts(MemoryBroker(), MemoryPresenceStore(), MemoryTicketStore(), MemoryWorkQueue(), {})
+        return SharedParts(
+            broker=MemoryBroker(),
+            presence_store=MemoryPresenceStore(),
+            tickets=MemoryTicketStore(),
+            push_queue=MemoryWorkQueue(),
+            ai_queue=MemoryWorkQueue(),
+            circuits={},
+        )
     url, prefix = settings.redis_url, settings.redis_prefix
     link = RedisLink(url)
     make_broker = RedisClusterBroker if is_cluster(url) else RedisBroker
@@ -45,6 +56,7 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         presence_store=RedisPresenceStore(link, prefix=prefix),
         tickets=RedisTicketStore(link, prefix=prefix),
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),
+        ai_queue=RedisWorkQueue(url, link, name=AI_QUEUE, prefix=prefix),
         circuits={"Redis": link.breaker},
     )
 
@@ -54,3 +66,12 @@ def push_provider_for(settings: Settings) -> PushProvider:
     if settings.push_webhook_url:
         return WebhookPushProvider(settings.push_webhook_url, settings.push_webhook_secret)
     return ConsolePushProvider()
+
+
+def ai_provider_for(settings: Settings) -> AiProvider:
+    """The service that is set, else one that needs none."""
+    if settings.ai_url:
+        return OpenAiProvider(
+            settings.ai_url, key=settings.ai_key, model=settings.ai_model, timeout_s=settings.ai_timeout_s
+        )
+    return OfflineAiProvider()

@@ -1,6 +1,6 @@
 """What happens when somebody says something."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from uuid_utils import uuid7
 
@@ -11,7 +11,18 @@ from reference_impl.core.trace import HopRecorder
 from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
-from reference_impl.services.authentication_service import Identity
+
+
+class Sender(Protocol):
+    """Who says something."""
+
+    @property
+    def user_id(self) -> str:
+        """Must take part in the conversation."""
+
+    @property
+    def display_name(self) -> str:
+        """As the others see it."""
 
 
 class MessageService:
@@ -40,10 +51,11 @@ class MessageService:
     async def create_message(
         self,
         conversation_id: str,
-        sender: Identity,
+        sender: Sender,
         content: object,
         message_type: str = "text",
         *,
+        sender_type: str = "user",
         client_message_id: str | None = None,
         is_important: bool = False,
         reply_to_message_id: str | None = None,
@@ -53,15 +65,17 @@ class MessageService:
         """Stores a message of ``sender`` and returns it with its ``seq``. On return it is durable.
 
         The same ``client_message_id`` a second time gives back the first message and announces nothing.
+        What people send is limited; what a program of this server's own sends, is not: ``sender_type`` says which.
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
-        self._router.admit(sender.user_id)
+        if sender_type == "user":
+            self._router.admit(sender.user_id)
         draft = MessageDraft(
             id=str(uuid7()),
             conversation_id=conversation_id,
             sender_id=sender.user_id,
-            sender_type="user",
+            sender_type=sender_type,
             sender_name=sender.display_name,
             type=message_type,
             content=validated_content(message_type, content, max_bytes=self._max_content_bytes),
