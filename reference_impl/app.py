@@ -9,14 +9,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import announcements, auth, chat, operations, websocket
+from reference_impl.api import announcements, auth, chat, docs, operations, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
+from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
@@ -32,16 +36,16 @@ from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
+from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
-from reference_impl.outside import ai_provider_for, push_provider_for, shared_parts_for
+from reference_impl.model.signatures import Signer
+from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.parts import Parts
 from reference_impl.services.activity_service import ActivityService
-from reference_impl.services.ai_questions import AIQuestions
-from reference_impl.services.ai_service import ATTEMPTS, AIService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
-from reference_impl.services.circuit_reports import report_circuit
+from reference_impl.services.circuit_reports import report_circuits
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
@@ -71,21 +75,25 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         finally:
             await chat_system.stop()
 
-    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app)
+    if trusted_proxies := chat_system.services.settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [announcements.router, auth.router, chat.router, operations.router, websocket.router]
+    for door in (announcements, auth, chat, operations, docs, websocket, pages):
+        app.include_router(door.router)
     if chat_system.services.settings.demo_login:
-        routers.append(auth.demo_router)
-    for router in routers:
-        app.include_router(router)
+        app.include_router(auth.demo_router)
+    app.mount("/static", pages.pages)
     return app
 
 
@@ -95,6 +103,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", _recorder, settings=settings)
 
     shared = shared_parts_for(settings)
@@ -103,7 +112,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
-    ai_queue = make("ai_queue", shared.ai_queue)
+    slot_store = make("slot_store", shared.slot_store)
+    message_quota = make("message_quota", shared.message_quota)
 
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
@@ -113,9 +123,22 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
+        quota=message_quota,
+    )
+    connection_slots = make(
+        "connection_slots",
+        ConnectionSlots,
+        store=slot_store,
+        limits=ConnectionLimits(
+            per_user=settings.max_connections_per_user,
+            per_address=settings.max_connections_per_ip,
+            per_instance=settings.max_connections_per_instance,
+        ),
+        lease_s=settings.presence_lease_s,
     )
     connection_manager = make(
         "connection_manager",
@@ -135,6 +158,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -144,6 +168,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connection_manager,
         event_bus=event_bus,
         clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -151,6 +176,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         "distributed_connection_manager",
         DistributedConnectionManager,
         connection_manager=connection_manager,
+        connection_slots=connection_slots,
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,
@@ -175,6 +201,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
         provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
@@ -208,38 +235,19 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         max_content_bytes=settings.max_message_size,
     )
     activity = make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock)
-    ai_message_queue = make(
-        "ai_message_queue",
-        MessageQueue,
-        queue=ai_queue,
-        worker=instance_id,
-        max_attempts=ATTEMPTS,
-        handler_timeout_s=settings.ai_timeout_s + 10,
-    )
-    ai_service = make(
-        "ai_service",
-        AIService,
-        queue=ai_message_queue,
-        provider=make("ai_provider", ai_provider_for(settings)),
-        messages=messages,
+    assistant = compose_assistant(
+        parts,
+        settings,
+        ai_queue=shared.ai_queue,
         store=store,
+        messages=messages,
+        activity=activity,
         broadcasting=broadcasting,
         event_bus=event_bus,
         clock=clock,
-        timeout_s=settings.ai_timeout_s,
     )
-    ai_questions = make(
-        "ai_questions",
-        AIQuestions,
-        event_bus=event_bus,
-        store=store,
-        activity=activity,
-        queue=ai_message_queue,
-        clock=clock,
-    )
-    for service, breaker in {**shared.circuits, "push": push_provider.breaker, "ai": ai_service.breaker}.items():
-        if breaker is not None:
-            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
+    circuits = {**shared.circuits, "push": push_provider.breaker, "ai": assistant.service.breaker}
+    report_circuits(circuits, event_bus=event_bus, clock=clock)
 
     services = Services(
         settings=settings,
@@ -251,7 +259,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
         ),
@@ -265,7 +273,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ),
         messages=messages,
         activity=activity,
-        parts=[store, message_router, notifications, ai_service],
+        parts=[store, message_router, notifications, assistant.service],
     )
     parts.require_all_known()
     return ChatSystem(
@@ -281,8 +289,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
-        ai_service=ai_service,
-        ai_questions=ai_questions,
+        ai_service=assistant.service,
+        ai_questions=assistant.questions,
     )
 
 

@@ -1,12 +1,14 @@
 """What an instance shares with the others, and what it calls outside: chosen by the settings."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reference_impl.adapters.ai_offline import OfflineAiProvider
 from reference_impl.adapters.ai_openai import OpenAiProvider
 from reference_impl.adapters.broker_memory import MemoryBroker
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
+from reference_impl.adapters.limits_memory import MemoryMessageQuota, MemorySlotStore
+from reference_impl.adapters.limits_redis import RedisMessageQuota, RedisSlotStore
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
 from reference_impl.adapters.push_console import ConsolePushProvider
@@ -17,6 +19,7 @@ from reference_impl.adapters.redis_client import RedisLink, is_cluster
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
 from reference_impl.core.ai_port import AiProvider
+from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
 from reference_impl.model.circuit_breaker import CircuitBreaker
@@ -33,12 +36,18 @@ class SharedParts(NamedTuple):
     tickets: TicketStore
     push_queue: WorkQueue
     ai_queue: WorkQueue
+    slot_store: SlotStore
+    message_quota: MessageQuota
     circuits: dict[str, CircuitBreaker]
     """What the other side is called → the breaker that keeps us from asking it while it is away."""
 
 
 def shared_parts_for(settings: Settings) -> SharedParts:
     """Over Redis; without one, in this process: then there is nobody to share with."""
+    quota: dict[str, Any] = {
+        "max_messages": settings.rate_limit_max_messages,
+        "window_s": settings.rate_limit_window_s,
+    }
     if not settings.redis_url:
         return SharedParts(
             broker=MemoryBroker(),
@@ -46,6 +55,8 @@ def shared_parts_for(settings: Settings) -> SharedParts:
             tickets=MemoryTicketStore(),
             push_queue=MemoryWorkQueue(),
             ai_queue=MemoryWorkQueue(),
+            slot_store=MemorySlotStore(),
+            message_quota=MemoryMessageQuota(**quota),
             circuits={},
         )
     url, prefix = settings.redis_url, settings.redis_prefix
@@ -57,6 +68,8 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         tickets=RedisTicketStore(link, prefix=prefix),
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),
         ai_queue=RedisWorkQueue(url, link, name=AI_QUEUE, prefix=prefix),
+        slot_store=RedisSlotStore(link, prefix=prefix),
+        message_quota=RedisMessageQuota(link, prefix=prefix, **quota),
         circuits={"Redis": link.breaker},
     )
 

@@ -299,6 +299,7 @@ async def test_what_nobody_has_read_is_found_after_a_start(start: Start, model: 
     """The instance that stored the question has died before it was in the queue: the read position tells the next."""
     first = await start()
     await first.ai_questions.stop()
+    await first.ai_service.stop(1)
     conversation = await talk(first)
     await say(first, conversation, "hello")
     assert model.asked == []
