@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import announcements, auth, chat, docs, operations, pages, websocket
-from reference_impl.api.deps import Onlooker, Services
+from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
+from reference_impl.api.deps import Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.assistant_parts import compose_assistant
@@ -34,13 +32,14 @@ from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
-from reference_impl.core.trace import FileHopRecorder, HopRecorder
-from reference_impl.metrics import metrics_of
+from reference_impl.core.trace import recorder_for
+from reference_impl.metrics import add_metrics_route
 from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.parts import Parts
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
@@ -84,12 +83,8 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
     allow_pages_of_other_origins(app, chat_system.services.settings)
 
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
-    async def metrics() -> PlainTextResponse:
-        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
-        return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
-
-    for door in (announcements, auth, chat, operations, docs, websocket, pages):
+    add_metrics_route(app, chat_system)
+    for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
     if chat_system.services.settings.demo_login:
         app.include_router(auth.demo_router)
@@ -104,7 +99,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
-    recorder = make("recorder", _recorder, settings=settings)
+    recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
 
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
@@ -263,6 +258,14 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             clock=clock,
             tickets=tickets,
         ),
+        access=make(
+            "access_service",
+            AccessService,
+            store=store,
+            memberships=memberships,
+            message_router=message_router,
+            clock=clock,
+        ),
         conversations=make(
             "conversation_service",
             ConversationService,
@@ -292,9 +295,3 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ai_service=assistant.service,
         ai_questions=assistant.questions,
     )
-
-
-def _recorder(settings: Settings) -> HopRecorder:
-    if settings.trace_file is None:
-        return HopRecorder()
-    return FileHopRecorder(settings.trace_file, settings.instance_id)

@@ -55,6 +55,8 @@ class Connection:
         """Those whose live frames it gets now."""
         self.joined_ids: set[str] = set()
         """Those and the ones it is still catching up with: what it keeps a feed open for."""
+        self.token_id = ""
+        """The token that it was opened with, or refreshed with last."""
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
         self.open_pings: dict[float, dict[str, int]] = {}

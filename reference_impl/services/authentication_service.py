@@ -19,6 +19,7 @@ ALGORITHM = "HS256"
 
 AUDIENCE = ISSUER = "breakwire"
 TICKET_TTL_S = 30
+LONGEST_TOKEN_ID = 64
 OPERATOR = "operator"
 """The ``role`` of a token whose holder may look at the system as a whole, and may ban."""
 
@@ -91,7 +92,7 @@ class AuthenticationService:
             user_id=user_id,
             display_name=str(claims.get("name") or user_id),
             expires_at=expires_at,
-            token_id=str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()),
+            token_id=_token_id(claims.get("jti"), token),
             is_operator=claims.get("role") == OPERATOR,
         )
 
@@ -124,3 +125,10 @@ class AuthenticationService:
 
 def _place_of(ticket: str) -> str:
     return f"ticket:{ticket}"
+
+
+def _token_id(named: object, token: str) -> str:
+    """The token's own name for itself, if it is fit to be stored; else one made of the token."""
+    if isinstance(named, str) and 0 < len(named) <= LONGEST_TOKEN_ID and named.isascii() and named.isprintable():
+        return named
+    return hashlib.sha256(token.encode()).hexdigest()
