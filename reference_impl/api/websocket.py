@@ -117,6 +117,7 @@ async def _connect(
         welcome,
         _device(websocket),
         address=counted_address(websocket.client.host if websocket.client else None),
+        token_id=identity.token_id,
         is_device_wide=conversation_id is None,
         last_seq=last_seq,
     )

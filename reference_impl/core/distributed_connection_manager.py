@@ -108,6 +108,7 @@ class DistributedConnectionManager:
         connection_id: str | None = None,
         *,
         address: str = "local",
+        token_id: str = "",
         is_device_wide: bool = False,
         last_seq: int | None = None,
     ) -> str:
@@ -115,7 +116,7 @@ class DistributedConnectionManager:
 
         The ``welcome`` frame is the first the device gets. It names the last message before the live ones, and
         nothing is missing between the two. With ``last_seq`` the connection is not live yet: ``resume`` it.
-        ``address`` is whom it counts for under the limit on addresses.
+        ``address`` is whom it counts for under the limit on addresses, ``token_id`` what it ends with.
         Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt.
         """
         connection_id = connection_id or str(uuid7())
@@ -128,6 +129,7 @@ class DistributedConnectionManager:
             await self.connection_slots.give_back(connection_id)
             raise
         connection = self.connection_manager.connections_by_id[connection_id]
+        connection.token_id = token_id
         try:
             await self.presence_manager.add_user_to_online(
                 user_id,
@@ -260,7 +262,8 @@ class DistributedConnectionManager:
             await self._memberships.refresh(change.user_ids)
         except Unavailable as error:
             logger.warning("changed memberships are looked at later: %s", error)  # by the reconciler
-        self._memberships.tell_members(change.conversation_id)
+        if change.conversation_id is not None:
+            self._memberships.tell_members(change.conversation_id)
 
     def _show(self, change: PresenceChange, conversation_ids: list[str]) -> None:
         """Once to each connection that shares a conversation, the user's own other devices included."""

@@ -117,7 +117,11 @@ class MessageRouter:
         )
         if self._recorder.on:
             self._recorder.hop(
-                "published", message_id=message.id, conversation_id=message.conversation_id, channel=channel
+                "published",
+                message_id=message.id,
+                conversation_id=message.conversation_id,
+                channel=channel,
+                seq=message.seq,
             )
         await self._publish(channel, envelope)
 
@@ -152,8 +156,8 @@ class MessageRouter:
         )
         await self._publish(BROADCAST_CHANNEL, message)
 
-    async def publish_membership(self, user_ids: list[str], conversation_id: str) -> None:
-        """Tells every instance that users have joined or left a conversation. Raises ``Unavailable``."""
+    async def publish_membership(self, user_ids: list[str], conversation_id: str | None = None) -> None:
+        """Tells every instance to look at what these users may hear. Raises ``Unavailable``."""
         message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids, conversation_id=conversation_id)
         await self._publish(BROADCAST_CHANNEL, message)
 
@@ -194,6 +198,7 @@ class MessageRouter:
                 message_id=message.message_id,
                 conversation_id=message.conversation_id,
                 channel=channel,
+                seq=message.seq,
                 source=message.instance_id,
             )
         if self._handler is not None:

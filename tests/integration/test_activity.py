@@ -102,3 +102,15 @@ async def test_a_device_is_told_which_conversations_it_follows(lab: Lab) -> None
     assert not owner.received("system_notification")
     for client in (owner, device):
         await client.close()
+
+
+async def test_the_chat_page_of_a_lab(lab: Lab) -> None:
+    """It shows itself in a notebook, its user is in the conversation, and its instance knows where the others are."""
+    page = lab.page("alice", instance=1, conversation="a & b")
+    assert page.url == f"{lab.url(1)}/?user=alice&conversation=a+%26+b"
+    assert f'<iframe src="{lab.url(1)}/?user=alice&amp;conversation=a+%26+b"' in page._repr_html_()
+    assert page.url in repr(page)
+    await lab.conversation("a & b", "alice")
+    http = await lab.http("alice", instance=1)
+    assert "a & b" in [one["title"] for one in (await http.get("/api/v1/conversations")).json()]
+    assert (await http.get("/api/v1/page-config")).json()["peer_urls"] == [lab.url(0)]
