@@ -16,6 +16,7 @@ from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, operations, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.requests import RequestMiddleware
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
@@ -32,6 +33,7 @@ from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
+from reference_impl.core.traffic import Traffic
 from reference_impl.metrics import metrics_of
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.outside import push_provider_for, shared_parts_for
@@ -43,6 +45,7 @@ from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
 from reference_impl.services.push_fallback import PushFallback
 from reference_impl.settings import Settings
+from reference_impl.watching import compose_watching
 
 
 def utc_now() -> datetime:
@@ -70,7 +73,8 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
     app.state.chat = chat_system
     app.state.services = chat_system.services
-    install_error_handlers(app)
+    install_error_handlers(app, chat_system.services.traffic)
+    app.add_middleware(RequestMiddleware, traffic=chat_system.services.traffic)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
@@ -111,6 +115,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
     recorder = make("recorder", _recorder, settings=settings)
+    traffic = make("traffic", Traffic)
 
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
@@ -140,6 +145,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         recorder=recorder,
         outbox_frames=settings.outbox_frames,
         outbox_bytes=settings.outbox_bytes,
+        traffic=traffic,
     )
     presence_announcer = make("presence_announcer", PresenceAnnouncer, router=message_router, conversations=store)
     presence_manager = make(
@@ -179,7 +185,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
         make_ping=confirmations.make_ping,
     )
-    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
     notifications = make(
         "notification_service",
         NotificationService,
@@ -206,6 +212,19 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         notifications=notifications,
         clock=clock,
         patience_s=settings.heartbeat_timeout_s,
+    )
+
+    watching = compose_watching(
+        make,
+        settings,
+        clock=clock,
+        event_bus=event_bus,
+        connections=connections,
+        traffic=traffic,
+        relay=relay,
+        queue=notifications.queue,
+        parts=[store, message_router, notifications],
+        board=shared.board,
     )
 
     services = Services(
@@ -238,9 +257,12 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             clock=clock,
             recorder=recorder,
             max_content_bytes=settings.max_message_size,
+            traffic=traffic,
         ),
         activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
-        parts=[store, message_router, notifications],
+        traffic=traffic,
+        monitor=watching.monitor,
+        board=watching.board,
     )
     parts.require_all_known()
     return ChatSystem(
@@ -255,6 +277,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
+        alerts=watching.alerts,
     )
 
 

@@ -13,6 +13,7 @@ from reference_impl.core.outbox_relay import OutboxRelay
 from reference_impl.core.ports import Store
 from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.reconciler import Reconciler
+from reference_impl.services.alert_service import AlertService
 from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.notification_service import NotificationService
 from reference_impl.services.push_fallback import PushFallback
@@ -38,6 +39,7 @@ class ChatSystem:
     presence_announcer: PresenceAnnouncer
     notifications: NotificationService
     push_fallback: PushFallback
+    alerts: AlertService
 
     async def start(self) -> None:
         """Opens the store first and lets users in last."""
@@ -50,6 +52,9 @@ class ChatSystem:
         await self.notifications.start()
         await self.push_fallback.start()
         await self.heartbeat.start()
+        await self.alerts.start()
+        await self.services.monitor.start()
+        await self.services.board.start()
 
     async def drain(self) -> None:
         """Announces what is stored, writes out what is queued, and sends every client away with 1012."""
@@ -59,6 +64,9 @@ class ChatSystem:
 
     async def stop(self) -> None:
         """Undoes ``start``, backwards. Idempotent."""
+        await self.services.board.stop()
+        await self.services.monitor.stop()
+        await self.alerts.stop(self.services.settings.drain_timeout_s / 8)
         await self.heartbeat.stop()
         await self.services.confirmations.stop()
         await self.push_fallback.stop()

@@ -1,5 +1,6 @@
 """What happens when somebody says something."""
 
+import time
 from typing import Any
 
 from uuid_utils import uuid7
@@ -8,6 +9,8 @@ from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Clock, Store
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
+from reference_impl.logs import belonging_to
 from reference_impl.model.events import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
@@ -29,6 +32,7 @@ class MessageService:
         clock: Clock,
         recorder: HopRecorder,
         max_content_bytes: int = 64 * 1024,
+        traffic: Traffic | None = None,
     ) -> None:
         self._store = store
         self._router = message_router
@@ -36,6 +40,7 @@ class MessageService:
         self._clock = clock
         self._recorder = recorder
         self._max_content_bytes = max_content_bytes
+        self._traffic = traffic or Traffic()
 
     async def create_message(
         self,
@@ -71,7 +76,13 @@ class MessageService:
             client_message_id=client_message_id,
             extra_metadata=extra_metadata,
         )
+        with belonging_to(message_id=draft.id, conversation_id=conversation_id):
+            return await self._store_and_tell(draft, origin_connection_id)
+
+    async def _store_and_tell(self, draft: MessageDraft, origin_connection_id: str | None) -> MessageInfo:
+        began = time.perf_counter()
         message, is_new = await self._store.append(draft)
+        self._traffic.commit_seconds.observe(time.perf_counter() - began)
         self._hop("stored", message, seq=message.seq, is_new=is_new)
         if is_new:
             event = create_message_event(message, origin_connection_id=origin_connection_id)

@@ -105,6 +105,8 @@ async def board(shared_url: str | None, prefix: str, hand_clock: HandClock) -> A
         return
     made = RedisBoard(RedisLink(shared_url), prefix=prefix, now=hand_clock)
     yield made
+    for name in await made.post("the last", b"", 1):
+        await made.remove(name)
     await made.stop()
 
 
