@@ -10,15 +10,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.api.requests import RequestMiddleware
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
@@ -35,11 +38,16 @@ from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.core.traffic import Traffic
 from reference_impl.metrics import metrics_of
+from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.circuit_reports import report_circuit
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
@@ -70,22 +78,28 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         finally:
             await chat_system.stop()
 
-    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app, chat_system.services.traffic)
     app.add_middleware(RequestMiddleware, traffic=chat_system.services.traffic)
+    if trusted_proxies := chat_system.services.settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, operators.router, docs.router, websocket.router]
+    routers.append(pages.router)
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
         app.include_router(router)
+    app.mount("/static", pages.pages)
     return app
 
 
@@ -114,6 +128,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", _recorder, settings=settings)
     traffic = make("traffic", Traffic)
 
@@ -123,17 +138,33 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
+    slot_store = make("slot_store", shared.slot_store)
+    message_quota = make("message_quota", shared.message_quota)
 
-    event_bus = make("event_bus", EventBus)
+    event_bus = make("event_bus", EventBus, clock=clock)
+    audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
+        quota=message_quota,
+    )
+    connection_slots = make(
+        "connection_slots",
+        ConnectionSlots,
+        store=slot_store,
+        limits=ConnectionLimits(
+            per_user=settings.max_connections_per_user,
+            per_address=settings.max_connections_per_ip,
+            per_instance=settings.max_connections_per_instance,
+        ),
+        lease_s=settings.presence_lease_s,
     )
     connection_manager = make(
         "connection_manager",
@@ -154,6 +185,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -161,6 +193,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         router=message_router,
         store=store,
         connections=connection_manager,
+        event_bus=event_bus,
+        clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -168,6 +203,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         "distributed_connection_manager",
         DistributedConnectionManager,
         connection_manager=connection_manager,
+        connection_slots=connection_slots,
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,
@@ -186,20 +222,24 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
+    push_provider = make("push_provider", push_provider_for(settings))
+    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
-        provider=make("push_provider", push_provider_for(settings)),
+        provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
+        connection_manager=connections,
+        notification_service=notifications,
         event_bus=event_bus,
         relay=relay,
-        message_router=message_router,
-        presence_manager=presence_manager,
-        notifications=notifications,
         recorder=recorder,
         clock=clock,
     )
@@ -229,6 +269,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
 
     services = Services(
         settings=settings,
+        event_bus=event_bus,
         clock=clock,
         recorder=recorder,
         connections=connections,
@@ -236,9 +277,17 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
+        ),
+        access=make(
+            "access_service",
+            AccessService,
+            store=store,
+            memberships=memberships,
+            message_router=message_router,
+            clock=clock,
         ),
         conversations=make(
             "conversation_service",
@@ -269,6 +318,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         services=services,
         store=store,
         event_bus=event_bus,
+        audit_log=audit_log,
         relay=relay,
         broadcasting=broadcasting,
         connections=connections,

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
+from reference_impl.model.connection_limits import LimitKind
 from reference_impl.model.health import HealthState
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
@@ -40,6 +41,7 @@ class ChatCollector(Collector):
             ("chat_connections_closed", "Connections that ended", "code", traffic.closed),
             ("chat_connections_refused", "Sockets closed before they were let in", "code", traffic.refused),
             ("chat_http_requests", "HTTP requests", "status", traffic.requests),
+            ("chat_events", "Events that were published", "type", self._chat.event_bus.published),
         ]
         for name, help_text, label, counter in counts:
             family = CounterMetricFamily(name, help_text, labels=[label])
@@ -102,6 +104,7 @@ class ChatCollector(Collector):
         connections = chat.connections
         manager = connections.connection_manager
         traffic = chat.services.traffic
+        slots, limits = connections.connection_slots, connections.message_router.limits
         return [
             ("chat_connections_opened", "WebSocket connections that were let in", traffic.connections),
             ("chat_frames_received", "Frames that clients sent", traffic.received),
@@ -110,15 +113,24 @@ class ChatCollector(Collector):
             ("chat_sweeps", "Conversations announced by the sweep", chat.relay.swept),
             ("chat_messages_repaired", "Messages read from the store", connections.conversation_feeds.repaired),
             ("chat_slow_consumers", "Connections closed since they read too slowly", manager.too_slow),
+            *(
+                (f"chat_connections_refused_{kind.value}", "Connections over a limit", slots.refused[kind])
+                for kind in LimitKind
+            ),
+            ("chat_connections_unshared", "Connections counted by this instance alone", slots.unshared),
+            ("chat_messages_rate_limited", "Messages over the limit of their sender", limits.refused),
+            ("chat_messages_unshared", "Messages counted by this instance alone", limits.unshared),
             ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_bus_forged", "Bus messages not signed with our key", connections.message_router.forged),
             ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
             *(
                 (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])
                 for what in JOB_FATES
             ),
             ("chat_handler_failures", "Event handlers that raised", chat.event_bus.failures),
+            ("chat_handlers_slow", "Event handlers that took too long", chat.event_bus.slow),
         ]
 
 

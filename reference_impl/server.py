@@ -51,5 +51,6 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         access_log=False,  # api/requests.py writes a line for each request, with its id
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
         server_header=False,
+        proxy_headers=False,  # it would believe anybody on this machine; the app believes ``trusted_proxies``
     )
     return ChatServer(config, app.state.chat)

@@ -20,7 +20,8 @@ from reference_impl.model.errors import (
     TooLarge,
     UnknownType,
 )
-from reference_impl.model.frames import client_message_id_of, parse_client_frame
+from reference_impl.model.event_factories import create_frame_event, create_system_error
+from reference_impl.model.frames import client_message_id_of, frame_type_of, parse_client_frame
 from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
@@ -72,6 +73,7 @@ class SocketSession:
             await self._actions.stop()
         if isinstance(results[0], Exception):
             logger.error("connection %s: the reader failed", self._connection.connection_id, exc_info=results[0])
+            self._tell_of_failure()
             self._connection.close(CloseCode.INTERNAL_ERROR, "server error")
             await self._connection.written()
 
@@ -81,6 +83,7 @@ class SocketSession:
             began = time.perf_counter()
             raw = event.get("text")
             if raw is None:
+                self._tell_of_frame("unreadable")
                 self._refuse(BadJson("send text frames, not binary ones"))
             else:
                 await self._take(raw)
@@ -97,11 +100,14 @@ class SocketSession:
             self._services.connections.message_router.check_size(len(raw.encode("utf-8", "surrogatepass")))
             frame = parse_client_frame(raw)
         except TooLarge as error:
+            self._tell_of_frame("unreadable")
             self._refuse(error)
             return
         except (BadJson, UnknownType, Invalid) as error:
+            self._tell_of_frame("unreadable")
             self._refuse(error, client_message_id_of(raw))
             return
+        self._tell_of_frame(frame_type_of(frame))
         try:
             await self._actions.act(frame)
         except ChatError as error:
@@ -120,6 +126,25 @@ class SocketSession:
             retry_after=round(error.retry_after, 3) if isinstance(error, RateLimited) else UNSET,
         )
         self._answer(data, self._conversation_id)
+
+    def _tell_of_frame(self, frame_type: str) -> None:
+        connection, now = self._connection, self._services.clock()
+        self._services.event_bus.publish(
+            create_frame_event(
+                frame_type, connection.user_id, connection.connection_id, self._conversation_id, timestamp=now
+            )
+        )
+
+    def _tell_of_failure(self) -> None:
+        self._services.event_bus.publish(
+            create_system_error(
+                "reader_failed",
+                "reading from a connection failed; it is closed",
+                source="websocket",
+                timestamp=self._services.clock(),
+                connection_id=self._connection.connection_id,
+            )
+        )
 
     def _answer(self, data: ServerData, conversation_id: str | None) -> None:
         now = self._services.clock()

@@ -15,6 +15,7 @@ from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
 from reference_impl.model.close_codes import CloseCode
+from reference_impl.model.connection_limits import counted_address
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import (
     AuthenticationFailed,
@@ -129,6 +130,8 @@ async def _connect(
         welcome,
         _device(websocket),
         connection_id,
+        address=counted_address(websocket.client.host if websocket.client else None),
+        token_id=identity.token_id,
         is_device_wide=conversation_id is None,
         last_seq=last_seq,
     )

@@ -95,6 +95,9 @@ class ConnectionManager:
             self.index.remove(connection.connection_id)
             raise
         self._traffic.connections += 1
+        if self._recorder.on:
+            device = {"device_type": connection.device_type, "device_id": connection.device_id}
+            self._hop("connection_opened", connection, **device)
         return connection.connection_id
 
     def subscribe(self, connection: Connection, conversation_id: str) -> bool:
@@ -102,11 +105,15 @@ class ConnectionManager:
         if connection.connection_id not in self.index.by_id:
             return False
         self.index.subscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("subscribed", connection, conversation_id)
         return True
 
     def unsubscribe(self, connection: Connection, conversation_id: str) -> None:
         """It gets them no more."""
         self.index.unsubscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("unsubscribed", connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
         """Removes a connection and ends its writer; None when it was gone already."""
@@ -114,6 +121,8 @@ class ConnectionManager:
         if connection is not None:
             self.too_slow += connection.was_too_slow
             self._superseded += connection.outbox.superseded
+            if self._recorder.on:
+                self._hop("connection_closed", connection, was_too_slow=connection.was_too_slow)
             await connection.finish()
             self._traffic.closed[connection.ended_with or VANISHED] += 1
         return connection
@@ -158,6 +167,15 @@ class ConnectionManager:
             raise ConnectionLimitExceeded(
                 f"at most {self.max_connections_per_user} connections a user; close another device first"
             )
+
+    def _hop(self, hop: str, connection: Connection, conversation_id: str | None = None, **detail: Any) -> None:
+        self._recorder.hop(
+            hop,
+            conversation_id=conversation_id,
+            user_id=connection.user_id,
+            connection_id=connection.connection_id,
+            **detail,
+        )
 
     def _hop_excluded(self, connection: Connection, frame: EncodedFrame) -> None:
         self._recorder.hop(

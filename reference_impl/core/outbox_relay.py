@@ -71,6 +71,11 @@ class OutboxRelay:
         """For how long the outbox has held messages that should have been announced; 0 when it holds none."""
         return 0.0 if self._overdue_since is None else time.monotonic() - self._overdue_since
 
+    @property
+    def waiting(self) -> int:
+        """Messages handed over and not yet announced."""
+        return self._waiting.qsize()
+
     async def flush(self, timeout: float) -> None:
         """Waits up to ``timeout`` seconds until everything handed over is announced, and settles it."""
         try:

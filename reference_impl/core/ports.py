@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from reference_impl.core.access_ports import AccessStore
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
@@ -128,6 +129,9 @@ class MessageStore(Protocol):
         ``Unavailable`` when the database is away; then nothing is stored.
         """
 
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether a message of this sender is stored under this ``client_message_id``."""
+
     async def history(
         self,
         conversation_id: str,
@@ -182,7 +186,10 @@ class ConversationStore(Protocol):
         """``user_id`` → ids of the conversations they take part in."""
 
     async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """``user_id`` → a number that grows whenever that user joins or leaves a conversation. Cheap to ask often."""
+        """``user_id`` → a number that grows whenever that user joins or leaves a conversation, or is barred.
+
+        Cheap to ask often.
+        """
 
     async def advance(self, positions: list[Position]) -> list[Position]:
         """Moves positions forward, durably, and returns those that moved, cut to the conversation's head.
@@ -206,8 +213,8 @@ class ConversationStore(Protocol):
         """``conversation_id`` → messages of others after the last one this user has read."""
 
 
-class Store(MessageStore, ConversationStore, Protocol):
-    """Both, over one database."""
+class Store(MessageStore, ConversationStore, AccessStore, Protocol):
+    """All of them, over one database."""
 
     async def start(self) -> None:
         """Opens the database and creates what is missing. Safe when several instances start at once."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.model.health import Health
 from reference_impl.model.jobs import Claim, DeadLetter, QueueSizes
 from reference_impl.model.notification_content import NotificationData
@@ -70,6 +71,9 @@ class PushProvider(Protocol):
       that the other side can drop what it has seen.
     - Never logs a notification's text.
     """
+
+    breaker: CircuitBreaker | None = None
+    """What keeps it from asking a service that is down, if there is one: its state is shown to operators."""
 
     async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
         """On return the other side has it.

@@ -8,11 +8,13 @@ class AlertAction(Enum):
     """What is done when an alert fires, and when it is over."""
 
     LOG = "log"
+    """A line, and nothing else happens."""
     EVENT = "event"
     WEBHOOK = "webhook"
 
 
-ALL_ACTIONS = frozenset(AlertAction)
+USUAL_ACTIONS = frozenset({AlertAction.EVENT, AlertAction.WEBHOOK})
+"""Every event about the system is in the log, too: ``audit_log.py`` sees to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class AlertRule:
     in_a_row: int = 2
     is_error: bool = True
     """Users are hurt now; otherwise they will be, if nobody looks."""
-    actions: frozenset[AlertAction] = ALL_ACTIONS
+    actions: frozenset[AlertAction] = USUAL_ACTIONS
 
     def __post_init__(self) -> None:
         if self.clear_at > self.threshold or self.in_a_row < 1:

@@ -1,7 +1,7 @@
 """A chat message: its fields, the four kinds of content, and what makes content valid."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -10,6 +10,8 @@ from reference_impl.model.errors import Invalid, TooLarge
 MESSAGE_TYPES = ("text", "media", "system", "structured")
 
 Content = dict[str, Any]
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class MessageInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,18 +23,21 @@ class MessageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     conversation_id: str
-    seq: int
+    seq: Annotated[int, msgspec.Meta(ge=1)]
     sender_id: str
     sender_type: str
     sender_name: str
     sender_avatar: str | None = None
-    type: str
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(MESSAGE_TYPES)})]
     content: Content
-    timestamp: datetime
+    """By ``type``: text ``{"text"}``, media ``{"url", "mime_type", …}``, system ``{"text", …}``, structured any."""
+    timestamp: AwareTime
     is_read: bool = False
+    """Whether somebody other than the sender has read it."""
     is_important: bool = False
     reply_to_message_id: str | None = None
     client_message_id: str | None = None
+    """The sender's own name for it."""
     extra_metadata: dict[str, Any] | None = None
 
 

@@ -9,7 +9,8 @@ from reference_impl.core.ports import Clock
 from reference_impl.core.queue_ports import Webhook
 from reference_impl.model.alert_rules import AlertAction, AlertChange
 from reference_impl.model.errors import QueueFull
-from reference_impl.model.events import EventTypes, SystemEvent
+from reference_impl.model.event_factories import create_system_error, create_system_notification
+from reference_impl.model.events import Severity, SystemEvent
 from reference_impl.model.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -79,12 +80,16 @@ class AlertService:
 
     def _event(self, change: AlertChange) -> SystemEvent:
         """An error while users are hurt; a notification for a warning, and when it is over."""
-        is_error = change.is_firing and change.rule.is_error
-        return SystemEvent(
-            type=EventTypes.SYSTEM_ERROR if is_error else EventTypes.SYSTEM_NOTIFICATION,
-            timestamp=self._clock(),
-            source="websocket_monitor",
-            data=self._note(change),
+        code, source, now = f"alert_{change.rule.name}", "websocket_monitor", self._clock()
+        figures: dict[str, Any] = {"value": change.value, "threshold": change.rule.threshold}
+        if not change.is_firing:
+            text = f"over after {change.at - change.since:.0f} s: {change.rule.text}"
+            return create_system_notification(code, text, source=source, timestamp=now, **figures)
+        text = f"{change.rule.text} (it is {change.value:.4g})"
+        if change.rule.is_error:
+            return create_system_error(code, text, source=source, timestamp=now, **figures)
+        return create_system_notification(
+            code, text, source=source, timestamp=now, severity=Severity.WARNING, **figures
         )
 
 

@@ -7,11 +7,12 @@ from uuid_utils import uuid7
 
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
-from reference_impl.core.ports import Clock, Store
+from reference_impl.core.ports import Appended, Clock, Store
 from reference_impl.core.trace import HopRecorder
 from reference_impl.core.traffic import Traffic
 from reference_impl.logs import belonging_to
-from reference_impl.model.events import create_message_event
+from reference_impl.model.errors import RateLimited, Unavailable
+from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
 from reference_impl.services.authentication_service import Identity
@@ -61,7 +62,6 @@ class MessageService:
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
-        self._router.admit(sender.user_id)
         draft = MessageDraft(
             id=str(uuid7()),
             conversation_id=conversation_id,
@@ -80,9 +80,7 @@ class MessageService:
             return await self._store_and_tell(draft, origin_connection_id)
 
     async def _store_and_tell(self, draft: MessageDraft, origin_connection_id: str | None) -> MessageInfo:
-        began = time.perf_counter()
-        message, is_new = await self._store.append(draft)
-        self._traffic.commit_seconds.observe(time.perf_counter() - began)
+        message, is_new = await self._append(draft)
         self._hop("stored", message, seq=message.seq, is_new=is_new)
         if is_new:
             event = create_message_event(message, origin_connection_id=origin_connection_id)
@@ -97,6 +95,33 @@ class MessageService:
         page = await self._store.history(conversation_id, after_seq=after_seq, before_seq=before_seq, limit=limit)
         positions = (await self._store.positions([conversation_id]))[conversation_id]
         return [with_read_mark(message, positions) for message in page]
+
+    async def _append(self, draft: MessageDraft) -> Appended:
+        """Counts a message, and stores it. Who did not get an ack asks again, and must not pay for it: a message
+        that is stored already is not counted, and one that could not be stored is counted no more.
+        """
+        counted = True
+        try:
+            await self._router.admit(draft.sender_id)
+        except RateLimited:
+            client_id = draft.client_message_id
+            if client_id is None or not await self._store.has_sent(draft.sender_id, client_id):
+                raise
+            counted = False
+        began = time.perf_counter()
+        try:
+            appended = await self._store.append(draft)
+        except Unavailable:
+            await self._give_back(draft, counted=counted)
+            raise
+        self._traffic.commit_seconds.observe(time.perf_counter() - began)
+        if not appended.is_new:
+            await self._give_back(draft, counted=counted)
+        return appended
+
+    async def _give_back(self, draft: MessageDraft, *, counted: bool) -> None:
+        if counted:
+            await self._router.limits.give_back(draft.sender_id)
 
     def _hop(self, hop: str, message: MessageInfo, **detail: Any) -> None:
         if self._recorder.on:

@@ -21,6 +21,7 @@ from reference_impl.model.events import EventTypes, SystemEvent
 from reference_impl.model.health import Health, HealthState
 from reference_impl.model.jobs import QueueSizes
 from reference_impl.services.alert_service import AlertService
+from reference_impl.services.audit_log import AuditLog
 from tests.fakes import NOON, FakeTransport, connection_manager, until
 
 
@@ -176,6 +177,7 @@ class Alarmed:
         self.webhook = NotingWebhook()
         self.events: list[SystemEvent] = []
         bus = EventBus()
+        AuditLog(event_bus=bus)
         for event_type in (EventTypes.SYSTEM_ERROR, EventTypes.SYSTEM_NOTIFICATION):
             bus.subscribe(event_type, self.events.append)
         queue = MessageQueue(queue=MemoryWorkQueue(), worker="i-test", workers=1, delay_s=lambda _: 0.001)
@@ -199,14 +201,14 @@ def change(*, is_firing: bool, **rule: Any) -> AlertChange:
 
 async def test_an_alert_is_logged_published_and_posted(alarmed: Alarmed, caplog: pytest.LogCaptureFixture) -> None:
     """A line for people, an event for other parts, and a call of the endpoint that is repeated until it succeeds."""
-    with caplog.at_level(logging.INFO):
-        await alarmed.service.announce(change(is_firing=True))
-        await until(lambda: alarmed.webhook.posts)
+    await alarmed.service.announce(change(is_firing=True))
+    await until(lambda: alarmed.webhook.posts)
     [(note, key)] = alarmed.webhook.posts
     assert (note["alert"], note["state"], note["value"], note["instance_id"]) == ("error_rate", "firing", 0.5, "i-test")
     assert key.startswith("alert:i-test:error_rate:firing:")
     assert [event.type for event in alarmed.events] == [EventTypes.SYSTEM_ERROR]
-    [line] = [record for record in caplog.records if "error_rate: too many errors" in record.getMessage()]
+    assert alarmed.events[0].code == "alert_error_rate"
+    [line] = [record for record in caplog.records if "too many errors" in record.getMessage()]
     assert line.levelno == logging.ERROR
     await alarmed.service.announce(change(is_firing=False))
     assert alarmed.events[-1].type == EventTypes.SYSTEM_NOTIFICATION
@@ -221,7 +223,7 @@ async def test_only_what_the_rule_asks_for(alarmed: Alarmed, caplog: pytest.LogC
     await asyncio.sleep(0)
     assert [event.type for event in alarmed.events] == [EventTypes.SYSTEM_NOTIFICATION]
     assert alarmed.webhook.posts == []
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
 async def test_without_a_webhook() -> None:
