@@ -15,6 +15,8 @@ from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.model.event_factories import create_system_notification
 from reference_impl.model.events import Audience
+from reference_impl.services.ai_questions import AIQuestions
+from reference_impl.services.ai_service import AIService
 from reference_impl.services.alert_service import AlertService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.broadcasting_service import BroadcastingService
@@ -43,6 +45,8 @@ class ChatSystem:
     presence_announcer: PresenceAnnouncer
     notifications: NotificationService
     push_fallback: PushFallback
+    ai_service: AIService
+    ai_questions: AIQuestions
     alerts: AlertService
 
     async def start(self) -> None:
@@ -56,6 +60,8 @@ class ChatSystem:
         await self.services.confirmations.start()
         await self.notifications.start()
         await self.push_fallback.start()
+        await self.ai_service.start()
+        await self.ai_questions.start()
         await self.heartbeat.start()
         await self.alerts.start()
         await self.services.monitor.start()
@@ -84,6 +90,8 @@ class ChatSystem:
         await self.alerts.stop(self.services.settings.drain_timeout_s / 8)
         await self.heartbeat.stop()
         await self.services.confirmations.stop()
+        await self.ai_questions.stop()
+        await self.ai_service.stop(self.services.settings.drain_timeout_s / 4)
         await self.push_fallback.stop()
         await self.notifications.stop(self.services.settings.drain_timeout_s / 4)
         await self.reconciler.stop()

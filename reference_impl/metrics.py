@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from reference_impl.api.deps import Onlooker
 from reference_impl.chat_system import ChatSystem
 from reference_impl.model.connection_limits import LimitKind
 from reference_impl.model.health import HealthState
@@ -140,3 +143,12 @@ def metrics_of(chat: ChatSystem) -> bytes:
     registry.register(ChatCollector(chat))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
+
+
+def add_metrics_route(app: FastAPI, chat: ChatSystem) -> None:
+    """Outside demo mode for operators only."""
+
+    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
+    async def metrics() -> PlainTextResponse:
+        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
+        return PlainTextResponse(metrics_of(chat), media_type=CONTENT_TYPE_LATEST)

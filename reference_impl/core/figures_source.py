@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.message_queue import MessageQueue
@@ -31,7 +31,7 @@ class FiguresSource:
         monitor: WebSocketMonitor,
         traffic: Traffic,
         relay: OutboxRelay,
-        queue: MessageQueue,
+        queues: Sequence[MessageQueue],
         clock: Clock,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,7 +41,7 @@ class FiguresSource:
         self._monitor = monitor
         self._traffic = traffic
         self._relay = relay
-        self._queue = queue
+        self._queues = queues
         self._clock = clock
         self._now = now
         self._started_at = clock().timestamp()
@@ -94,15 +94,15 @@ class FiguresSource:
         }
 
     def _backlog_figures(self) -> dict[str, float | None]:
-        manager, sizes = self._connections.connection_manager, self._queue.sizes
+        manager, sizes = self._connections.connection_manager, [queue.sizes for queue in self._queues]
         return {
             "outbox_frames": sum(len(connection.outbox) for connection in manager.index),
             "outbox_lag_s": self._relay.lag_s,
             "slow_consumers": manager.too_slow,
             "repaired": self._connections.conversation_feeds.repaired,
-            "queue_waiting": sizes.waiting + sizes.delayed,
-            "queue_running": sizes.running,
-            "dead_letters": sizes.dead,
+            "queue_waiting": sum(one.waiting + one.delayed for one in sizes),
+            "queue_running": sum(one.running for one in sizes),
+            "dead_letters": sum(one.dead for one in sizes),
         }
 
     def _totals(self) -> dict[str, float]:

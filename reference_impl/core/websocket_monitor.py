@@ -32,7 +32,7 @@ class WebSocketMonitor:
         connection_manager: ConnectionManager,
         traffic: Traffic,
         relay: OutboxRelay,
-        queue: MessageQueue,
+        queues: Sequence[MessageQueue],
         parts: Sequence[HasHealth],
         announce: Announce,
         thresholds: AlertThresholds | None = None,
@@ -45,7 +45,7 @@ class WebSocketMonitor:
         self._connections = connection_manager
         self._traffic = traffic
         self._relay = relay
-        self._queue = queue
+        self._queues = queues
         self._parts = parts
         self._announce = announce
         self._now = now
@@ -130,7 +130,7 @@ class WebSocketMonitor:
             "connections": active,
             "instance_full": active / self._connections.max_connections,
             "error_rate": self.metrics["error_rate"],
-            "dead_letters": self._queue.sizes.dead,
+            "dead_letters": sum(queue.sizes.dead for queue in self._queues),
             "slow_consumers": self._window.per_second("slow") * 60,
             "outbox_lag": self._relay.lag_s,
             **{f"{health.part}_away": not health.is_ok for health in self.health()},

@@ -1,7 +1,7 @@
 """What happens when somebody says something."""
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from uuid_utils import uuid7
 
@@ -15,7 +15,18 @@ from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
-from reference_impl.services.authentication_service import Identity
+
+
+class Sender(Protocol):
+    """Who says something."""
+
+    @property
+    def user_id(self) -> str:
+        """Must take part in the conversation."""
+
+    @property
+    def display_name(self) -> str:
+        """As the others see it."""
 
 
 class MessageService:
@@ -46,10 +57,11 @@ class MessageService:
     async def create_message(
         self,
         conversation_id: str,
-        sender: Identity,
+        sender: Sender,
         content: object,
         message_type: str = "text",
         *,
+        sender_type: str = "user",
         client_message_id: str | None = None,
         is_important: bool = False,
         reply_to_message_id: str | None = None,
@@ -59,6 +71,7 @@ class MessageService:
         """Stores a message of ``sender`` and returns it with its ``seq``. On return it is durable.
 
         The same ``client_message_id`` a second time gives back the first message and announces nothing.
+        What people send is limited; what a program of this server's own sends, is not: ``sender_type`` says which.
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
@@ -66,7 +79,7 @@ class MessageService:
             id=str(uuid7()),
             conversation_id=conversation_id,
             sender_id=sender.user_id,
-            sender_type="user",
+            sender_type=sender_type,
             sender_name=sender.display_name,
             type=message_type,
             content=validated_content(message_type, content, max_bytes=self._max_content_bytes),
@@ -100,6 +113,8 @@ class MessageService:
         """Counts a message, and stores it. Who did not get an ack asks again, and must not pay for it: a message
         that is stored already is not counted, and one that could not be stored is counted no more.
         """
+        if draft.sender_type != "user":
+            return await self._store.append(draft)
         counted = True
         try:
             await self._router.admit(draft.sender_id)

@@ -48,7 +48,7 @@ class Outside:
             connection_manager=self.connections,
             traffic=self.traffic,
             relay=cast(Any, self),  # of which it only reads lag_s
-            queue=self.queue,
+            queues=[self.queue],
             parts=[self],
             announce=self.announce,
             now=lambda: self.now,

@@ -1,6 +1,6 @@
-"""The parts by which operators see one instance, put together for ``app.py``."""
+"""The parts by which operators see one instance, put together. ``app.py`` has all the others."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.core.board_ports import Board
@@ -16,11 +16,12 @@ from reference_impl.core.websocket_monitor import WebSocketMonitor
 from reference_impl.model.chat_alerts import AlertThresholds
 from reference_impl.model.health import HasHealth
 from reference_impl.outside import alert_webhook_for
+from reference_impl.parts import Parts
 from reference_impl.services.alert_service import AlertService
 from reference_impl.settings import Settings
 
 
-class Watching(NamedTuple):
+class MonitorParts(NamedTuple):
     """What watches, what is done about it, and what the others are shown."""
 
     monitor: WebSocketMonitor
@@ -28,8 +29,8 @@ class Watching(NamedTuple):
     board: InstanceBoard
 
 
-def compose_watching(
-    make: Any,
+def compose_monitor(
+    parts: Parts,
     settings: Settings,
     *,
     clock: Clock,
@@ -37,11 +38,12 @@ def compose_watching(
     connections: DistributedConnectionManager,
     traffic: Traffic,
     relay: OutboxRelay,
-    queue: MessageQueue,
-    parts: list[HasHealth],
+    queues: list[MessageQueue],
+    leans_on: list[HasHealth],
     board: Board,
-) -> Watching:
-    """``make`` is ``app.py``'s: each part by its name, or what was given in its place."""
+) -> MonitorParts:
+    """``leans_on``: the parts that say how they are."""
+    make = parts.make
     alerts = make(
         "alert_service",
         AlertService,
@@ -57,8 +59,8 @@ def compose_watching(
         connection_manager=connections.connection_manager,
         traffic=traffic,
         relay=relay,
-        queue=queue,
-        parts=parts,
+        queues=queues,
+        parts=leans_on,
         announce=alerts.announce,
         thresholds=_thresholds(settings),
         interval_s=settings.monitor_interval_s,
@@ -70,7 +72,7 @@ def compose_watching(
         monitor=monitor,
         traffic=traffic,
         relay=relay,
-        queue=queue,
+        queues=queues,
         clock=clock,
     )
     shown = make(
@@ -81,7 +83,7 @@ def compose_watching(
         instance_id=settings.instance_id,
         clock=clock,
     )
-    return Watching(monitor, alerts, shown)
+    return MonitorParts(monitor, alerts, shown)
 
 
 def _thresholds(settings: Settings) -> AlertThresholds:
