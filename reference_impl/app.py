@@ -14,6 +14,7 @@ from reference_impl.api import auth, chat, docs, operations, operators, pages, w
 from reference_impl.api.deps import Services
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.api.origins import allow_pages_of_other_origins
+from reference_impl.api.requests import RequestMiddleware
 from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.clock import utc_now
@@ -33,10 +34,12 @@ from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import recorder_for
+from reference_impl.core.traffic import Traffic
 from reference_impl.metrics import add_metrics_route
 from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
+from reference_impl.monitor_parts import compose_monitor
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.parts import Parts
 from reference_impl.services.access_service import AccessService
@@ -73,7 +76,8 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.chat = chat_system
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
-    install_error_handlers(app)
+    install_error_handlers(app, chat_system.services.traffic)
+    app.add_middleware(RequestMiddleware, traffic=chat_system.services.traffic)
     if trusted_proxies := chat_system.services.settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
     allow_pages_of_other_origins(app, chat_system.services.settings)
@@ -95,6 +99,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     instance_id = settings.instance_id
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
+    traffic = make("traffic", Traffic)
 
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
@@ -140,6 +145,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         recorder=recorder,
         outbox_frames=settings.outbox_frames,
         outbox_bytes=settings.outbox_bytes,
+        traffic=traffic,
     )
     presence_announcer = make("presence_announcer", PresenceAnnouncer, router=message_router, conversations=store)
     presence_manager = make(
@@ -184,7 +190,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
         make_ping=confirmations.make_ping,
     )
-    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
     push_provider = make("push_provider", push_provider_for(settings))
     notifications = make(
         "notification_service",
@@ -223,6 +229,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         recorder=recorder,
         max_content_bytes=settings.max_message_size,
+        traffic=traffic,
     )
     activity = make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock)
     assistant = compose_assistant(
@@ -238,6 +245,18 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     )
     circuits = {**shared.circuits, "push": push_provider.breaker, "ai": assistant.service.breaker}
     report_circuits(circuits, event_bus=event_bus, clock=clock)
+    watch = compose_monitor(
+        parts,
+        settings,
+        clock=clock,
+        event_bus=event_bus,
+        connections=connections,
+        traffic=traffic,
+        relay=relay,
+        queues=[notifications.queue, assistant.service.queue],
+        leans_on=[store, message_router, notifications, assistant.service],
+        board=shared.board,
+    )
 
     services = Services(
         settings=settings,
@@ -271,7 +290,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ),
         messages=messages,
         activity=activity,
-        parts=[store, message_router, notifications, assistant.service],
+        traffic=traffic,
+        monitor=watch.monitor,
+        board=watch.board,
     )
     parts.require_all_known()
     return ChatSystem(
@@ -287,6 +308,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
+        alerts=watch.alerts,
         ai_service=assistant.service,
         ai_questions=assistant.questions,
     )

@@ -17,6 +17,7 @@ from reference_impl.model.event_factories import create_system_notification
 from reference_impl.model.events import Audience
 from reference_impl.services.ai_questions import AIQuestions
 from reference_impl.services.ai_service import AIService
+from reference_impl.services.alert_service import AlertService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.notification_service import NotificationService
@@ -46,6 +47,7 @@ class ChatSystem:
     push_fallback: PushFallback
     ai_service: AIService
     ai_questions: AIQuestions
+    alerts: AlertService
 
     async def start(self) -> None:
         """Opens the store first and lets users in last."""
@@ -61,6 +63,9 @@ class ChatSystem:
         await self.ai_service.start()
         await self.ai_questions.start()
         await self.heartbeat.start()
+        await self.alerts.start()
+        await self.services.monitor.start()
+        await self.services.board.start()
 
     async def drain(self) -> None:
         """Announces what is stored, writes out what is queued, and sends every client away with 1012."""
@@ -80,6 +85,9 @@ class ChatSystem:
 
     async def stop(self) -> None:
         """Undoes ``start``, backwards. Idempotent."""
+        await self.services.board.stop()
+        await self.services.monitor.stop()
+        await self.alerts.stop(self.services.settings.drain_timeout_s / 8)
         await self.heartbeat.stop()
         await self.services.confirmations.stop()
         await self.ai_questions.stop()

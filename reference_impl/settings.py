@@ -87,6 +87,19 @@ class Settings(BaseSettings):
     ai_model: str = ""
     ai_timeout_s: Seconds = 30
     """For one whole answer."""
+    monitor_interval_s: Seconds = 60
+    """How often the monitor takes a sample and looks whether it alarms somebody."""
+    alert_connections: Positive = 1000
+    alert_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Share of what clients ask for, since the last sample, that was refused or failed."""
+    alert_dead_letters: Annotated[int, Field(ge=0)] = 0
+    alert_slow_consumers: Annotated[float, Field(ge=0)] = 10
+    """Connections closed for reading too slowly, per minute."""
+    alert_outbox_lag_s: Seconds = 10
+    alert_webhook_url: str | None = None
+    """Where alerts are posted, when they begin and when they are over."""
+    alert_webhook_secret: str = ""
+    """Signs them."""
     log_format: Literal["text", "json"] = "text"
     trace_file: Path | None = None
     """Where the hop recorder writes. None: it is off."""
@@ -98,9 +111,11 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _signs_its_pushes(self) -> Self:
+    def _signs_what_it_posts(self) -> Self:
         if self.push_webhook_url and not self.push_webhook_secret:
             raise ValueError("CHAT_PUSH_WEBHOOK_URL needs CHAT_PUSH_WEBHOOK_SECRET, by which the receiver knows us")
+        if self.alert_webhook_url and not self.alert_webhook_secret:
+            raise ValueError("CHAT_ALERT_WEBHOOK_URL needs CHAT_ALERT_WEBHOOK_SECRET, by which the receiver knows us")
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """What happens when somebody says something."""
 
+import time
 from typing import Any, Protocol
 
 from uuid_utils import uuid7
@@ -8,6 +9,8 @@ from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Appended, Clock, Store
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
+from reference_impl.logs import belonging_to
 from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
@@ -41,6 +44,7 @@ class MessageService:
         clock: Clock,
         recorder: HopRecorder,
         max_content_bytes: int = 64 * 1024,
+        traffic: Traffic | None = None,
     ) -> None:
         self._store = store
         self._router = message_router
@@ -48,6 +52,7 @@ class MessageService:
         self._clock = clock
         self._recorder = recorder
         self._max_content_bytes = max_content_bytes
+        self._traffic = traffic or Traffic()
 
     async def create_message(
         self,
@@ -84,6 +89,10 @@ class MessageService:
             client_message_id=client_message_id,
             extra_metadata=extra_metadata,
         )
+        with belonging_to(message_id=draft.id, conversation_id=conversation_id):
+            return await self._store_and_tell(draft, origin_connection_id)
+
+    async def _store_and_tell(self, draft: MessageDraft, origin_connection_id: str | None) -> MessageInfo:
         message, is_new = await self._append(draft)
         self._hop("stored", message, seq=message.seq, is_new=is_new)
         if is_new:
@@ -114,11 +123,13 @@ class MessageService:
             if client_id is None or not await self._store.has_sent(draft.sender_id, client_id):
                 raise
             counted = False
+        began = time.perf_counter()
         try:
             appended = await self._store.append(draft)
         except Unavailable:
             await self._give_back(draft, counted=counted)
             raise
+        self._traffic.commit_seconds.observe(time.perf_counter() - began)
         if not appended.is_new:
             await self._give_back(draft, counted=counted)
         return appended
