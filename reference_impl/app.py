@@ -166,7 +166,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         recorder=recorder,
     )
-    memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
+    memberships = make(
+        "memberships", Memberships, store=store, connections=connection_manager, feeds=feeds, clock=clock
+    )
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
     connections = make(
         "distributed_connection_manager",

@@ -216,7 +216,7 @@ class DistributedConnectionManager:
                     if message.device_type in (None, connection.device_type):
                         connection.send(frame_of(message.frame))
             case MembershipChanged():
-                self._start(self._refresh(message.user_ids))
+                self._start(self._refresh(message))
             case PresenceChanged():
                 for change, conversation_ids in message.changes:
                     self._show(change, conversation_ids)
@@ -262,11 +262,13 @@ class DistributedConnectionManager:
             )
         )
 
-    async def _refresh(self, user_ids: list[str]) -> None:
+    async def _refresh(self, change: MembershipChanged) -> None:
         try:
-            await self._memberships.refresh(user_ids)
+            await self._memberships.refresh(change.user_ids)
         except Unavailable as error:
             logger.warning("changed memberships are looked at later: %s", error)  # by the reconciler
+        if change.conversation_id is not None:
+            self._memberships.tell_members(change.conversation_id)
 
     def _show(self, change: PresenceChange, conversation_ids: list[str]) -> None:
         """Once to each connection that shares a conversation, the user's own other devices included."""
