@@ -10,14 +10,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, docs, operations, websocket
+from reference_impl.api import auth, chat, docs, operations, pages, websocket
 from reference_impl.api.deps import Onlooker, Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
@@ -33,7 +36,9 @@ from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
 from reference_impl.core.trace import FileHopRecorder, HopRecorder
 from reference_impl.metrics import metrics_of
+from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.model.signatures import Signer
 from reference_impl.outside import push_provider_for, shared_parts_for
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
@@ -72,18 +77,23 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
+    app.state.peer_urls = chat_system.services.settings.peer_urls
     install_error_handlers(app)
+    if trusted_proxies := chat_system.services.settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
+    allow_pages_of_other_origins(app, chat_system.services.settings)
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
     async def metrics() -> PlainTextResponse:
         """Counters and gauges for Prometheus. Outside demo mode for operators only."""
         return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
 
-    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router]
+    routers = [auth.router, chat.router, operations.router, docs.router, websocket.router, pages.router]
     if chat_system.services.settings.demo_login:
         routers.append(auth.demo_router)
     for router in routers:
         app.include_router(router)
+    app.mount("/static", pages.pages)
     return app
 
 
@@ -112,6 +122,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", _recorder, settings=settings)
 
     shared = shared_parts_for(settings)
@@ -120,6 +131,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
+    slot_store = make("slot_store", shared.slot_store)
+    message_quota = make("message_quota", shared.message_quota)
 
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
@@ -129,9 +142,22 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
+        quota=message_quota,
+    )
+    connection_slots = make(
+        "connection_slots",
+        ConnectionSlots,
+        store=slot_store,
+        limits=ConnectionLimits(
+            per_user=settings.max_connections_per_user,
+            per_address=settings.max_connections_per_ip,
+            per_instance=settings.max_connections_per_instance,
+        ),
+        lease_s=settings.presence_lease_s,
     )
     connection_manager = make(
         "connection_manager",
@@ -151,6 +177,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -160,6 +187,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connection_manager,
         event_bus=event_bus,
         clock=clock,
+        recorder=recorder,
     )
     memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
@@ -167,6 +195,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         "distributed_connection_manager",
         DistributedConnectionManager,
         connection_manager=connection_manager,
+        connection_slots=connection_slots,
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,
@@ -194,6 +223,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         NotificationService,
         queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
         provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
@@ -226,7 +256,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
         ),

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from reference_impl.chat_system import ChatSystem
+from reference_impl.model.connection_limits import LimitKind
 from reference_impl.model.health import HealthState
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
@@ -69,14 +70,23 @@ class ChatCollector(Collector):
         queue = chat.notifications.queue
         connections = chat.connections
         manager = connections.connection_manager
+        slots, limits = connections.connection_slots, connections.message_router.limits
         return [
             ("chat_messages_late", "Messages left to the outbox sweep", chat.relay.late),
             ("chat_sweeps", "Conversations announced by the sweep", chat.relay.swept),
             ("chat_messages_repaired", "Messages read from the store", connections.conversation_feeds.repaired),
             ("chat_slow_consumers", "Connections closed since they read too slowly", manager.too_slow),
+            *(
+                (f"chat_connections_refused_{kind.value}", "Connections over a limit", slots.refused[kind])
+                for kind in LimitKind
+            ),
+            ("chat_connections_unshared", "Connections counted by this instance alone", slots.unshared),
+            ("chat_messages_rate_limited", "Messages over the limit of their sender", limits.refused),
+            ("chat_messages_unshared", "Messages counted by this instance alone", limits.unshared),
             ("chat_frames_superseded", "Typing and presence frames overtaken by newer ones", manager.superseded),
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
+            ("chat_bus_forged", "Bus messages not signed with our key", connections.message_router.forged),
             ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
             *(
                 (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])

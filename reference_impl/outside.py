@@ -1,10 +1,12 @@
 """What an instance shares with the others, and what it calls outside: chosen by the settings."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reference_impl.adapters.broker_memory import MemoryBroker
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
+from reference_impl.adapters.limits_memory import MemoryMessageQuota, MemorySlotStore
+from reference_impl.adapters.limits_redis import RedisMessageQuota, RedisSlotStore
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
 from reference_impl.adapters.push_console import ConsolePushProvider
@@ -14,6 +16,7 @@ from reference_impl.adapters.queue_redis import RedisWorkQueue
 from reference_impl.adapters.redis_client import RedisLink, is_cluster
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
+from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.core.ports import Broker, PresenceStore, TicketStore
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
 from reference_impl.model.circuit_breaker import CircuitBreaker
@@ -29,14 +32,28 @@ class SharedParts(NamedTuple):
     presence_store: PresenceStore
     tickets: TicketStore
     push_queue: WorkQueue
+    slot_store: SlotStore
+    message_quota: MessageQuota
     circuits: dict[str, CircuitBreaker]
     """What the other side is called → the breaker that keeps us from asking it while it is away."""
 
 
 def shared_parts_for(settings: Settings) -> SharedParts:
     """Over Redis; without one, in this process: then there is nobody to share with."""
+    quota: dict[str, Any] = {
+        "max_messages": settings.rate_limit_max_messages,
+        "window_s": settings.rate_limit_window_s,
+    }
     if not settings.redis_url:
-        return SharedParts(MemoryBroker(), MemoryPresenceStore(), MemoryTicketStore(), MemoryWorkQueue(), {})
+        return SharedParts(
+            broker=MemoryBroker(),
+            presence_store=MemoryPresenceStore(),
+            tickets=MemoryTicketStore(),
+            push_queue=MemoryWorkQueue(),
+            slot_store=MemorySlotStore(),
+            message_quota=MemoryMessageQuota(**quota),
+            circuits={},
+        )
     url, prefix = settings.redis_url, settings.redis_prefix
     link = RedisLink(url)
     make_broker = RedisClusterBroker if is_cluster(url) else RedisBroker
@@ -45,6 +62,8 @@ def shared_parts_for(settings: Settings) -> SharedParts:
         presence_store=RedisPresenceStore(link, prefix=prefix),
         tickets=RedisTicketStore(link, prefix=prefix),
         push_queue=RedisWorkQueue(url, link, name=PUSH_QUEUE, prefix=prefix),
+        slot_store=RedisSlotStore(link, prefix=prefix),
+        message_quota=RedisMessageQuota(link, prefix=prefix, **quota),
         circuits={"Redis": link.breaker},
     )
 

@@ -50,5 +50,6 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         log_config=log_config(settings.log_format),
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
         server_header=False,
+        proxy_headers=False,  # it would believe anybody on this machine; the app believes ``trusted_proxies``
     )
     return ChatServer(config, app.state.chat)

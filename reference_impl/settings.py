@@ -4,15 +4,31 @@ Each is an environment variable ``CHAT_<NAME>``, or a line in a ``.env`` file. A
 stops the start and names itself.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from uuid_utils import uuid7
+
+
+def _split(value: object) -> object:
+    """A list as people write it: separated by commas."""
+    return tuple(name for part in value.split(",") if (name := part.strip())) if isinstance(value, str) else value
+
+
+def _require_networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
+    for proxy in proxies:
+        ipaddress.ip_network(proxy)  # says what is wrong with it
+    return proxies
+
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Proxies = Annotated[Names, AfterValidator(_require_networks)]
 
 
 class Settings(BaseSettings):
@@ -23,7 +39,8 @@ class Settings(BaseSettings):
     )
 
     secret_key: str = Field(default="", min_length=0)
-    """Signs the tokens. Needed, unless ``demo_login`` is on: then each start makes one of its own."""
+    """Signs the tokens, and what the instances tell each other. Needed, unless ``demo_login`` is on: then each start
+    makes one of its own, and two instances do not believe each other."""
     redis_url: str | None = None
     """Without one, an instance is alone: it keeps presence, tickets and broadcasts in its own memory.
     ``redis+cluster://host:port`` names any node of a cluster."""
@@ -34,10 +51,19 @@ class Settings(BaseSettings):
 
     demo_login: bool = False
     """Anybody gets a token for any name. For the lab and for a laptop."""
+    peer_urls: Names = ()
+    """Other addresses of the same system, separated by commas: a page goes there when this one does not answer.
+    Behind a load balancer there are none: its address stays."""
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
+    trusted_proxies: Proxies = ()
+    """Addresses and networks, separated by commas, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""
+
     max_connections_per_user: Positive = 5
+    max_connections_per_ip: Positive = 10
+    """By the address that connects; behind ``trusted_proxies`` by the one that connects to them. An IPv6 address
+    counts with its /64 network."""
     max_connections_per_instance: Positive = 1000
     max_message_size: Positive = 64 * 1024
     rate_limit_window_s: Seconds = 60

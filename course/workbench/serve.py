@@ -73,9 +73,10 @@ def user_settings() -> dict[str, str]:
 
 
 def _cluster(instances: int, port: int, host: str, redis_url: str | None, database_url: str | None) -> Cluster:
-    """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no."""
+    """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no,
+    and one address may have many connections: here everybody is 127.0.0.1."""
     given = user_settings()
-    settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1"} | given
+    settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1", "MAX_CONNECTIONS_PER_IP": 1000} | given
     for decided_here in ("REDIS_URL", "DATABASE_URL", "INSTANCE_ID"):
         settings.pop(decided_here, None)
     return Cluster(

@@ -56,6 +56,10 @@ class MemoryStore(Store):
         self._outbox.setdefault(conversation.id, {})[message.seq] = message.timestamp
         return Appended(message, is_new=True)
 
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether it is known."""
+        return (sender_id, client_message_id) in self._by_client_id
+
     async def history(
         self,
         conversation_id: str,

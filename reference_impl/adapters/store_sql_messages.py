@@ -36,6 +36,12 @@ class SqlMessageStore(MessageStore):
         _require_fitting(draft)
         return await self._appends.submit(draft)
 
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """One look into the index that keeps them unique."""
+        named = (messages.c.sender_id == sender_id) & (messages.c.client_message_id == client_message_id)
+        async with self._database.read() as connection:
+            return await connection.scalar(select(messages.c.id).where(named)) is not None
+
     async def history(
         self,
         conversation_id: str,

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from reference_impl.api.deps import CurrentUser, ServicesDep
+from reference_impl.api.schemas import DeviceResponse
 from reference_impl.model.health import readiness
 
 router = APIRouter(tags=["operations"])
@@ -40,3 +41,14 @@ async def presence(user_ids: str, user: CurrentUser, services: ServicesDep) -> d
     known = await services.conversations.acquaintances(user.user_id, named)
     online = await services.connections.presence_manager.online_users(known)
     return {user_id: user_id in online for user_id in known}
+
+
+@router.get("/api/v1/devices", tags=["chat"])
+async def devices(user: CurrentUser, services: ServicesDep) -> list[DeviceResponse]:
+    """The caller's own devices that are connected, on any instance. A device without an id is one per connection."""
+    leases = (await services.connections.presence_manager.leases([user.user_id])).get(user.user_id, [])
+    found: dict[str, DeviceResponse] = {}
+    for lease in leases:
+        device = DeviceResponse(device_id=lease.device_id, device_type=lease.device_type, connections=0)
+        found.setdefault(lease.device_id or lease.connection_id, device).connections += 1
+    return list(found.values())

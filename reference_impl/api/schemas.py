@@ -100,3 +100,20 @@ class MessageResponse(BaseModel):
     reply_to_message_id: str | None
     client_message_id: str | None
     extra_metadata: dict[str, Any] | None
+
+
+class DeviceResponse(BaseModel):
+    """A device of the caller's, and how many connections it has."""
+
+    device_id: str | None
+    device_type: str
+    connections: int
+
+
+class PageConfig(BaseModel):
+    """What a page needs to know of the instance that served it. ``peer_urls``: where the same conversations can be
+    had when this instance does not answer."""
+
+    instance_id: str
+    demo_login: bool
+    peer_urls: tuple[str, ...]

@@ -13,6 +13,7 @@ from reference_impl.api.sign_in import chosen_subprotocol, sign_in
 from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.model.close_codes import CloseCode
+from reference_impl.model.connection_limits import counted_address
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import (
     AuthenticationFailed,
@@ -115,6 +116,7 @@ async def _connect(
         conversation_ids,
         welcome,
         _device(websocket),
+        address=counted_address(websocket.client.host if websocket.client else None),
         is_device_wide=conversation_id is None,
         last_seq=last_seq,
     )

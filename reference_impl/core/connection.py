@@ -79,11 +79,13 @@ class Connection:
             return False
         if not self.outbox.put(frame):
             logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            if self._recorder.on:
+                self._hop("overflowed", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
             self.was_too_slow = True
             self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
             return False
         if self._recorder.on and frame.message_id:
-            self._hop("enqueued", frame)
+            self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
         return True
 
     async def send_when_room(self, frame: EncodedFrame) -> bool:
@@ -131,7 +133,8 @@ class Connection:
         try:
             while (frame := await self.outbox.get()) is not None:
                 if self._recorder.on and frame.message_id:
-                    self._hop("written", frame)  # before: the peer may have it before the call returns
+                    # Before: the peer may have it before the call returns.
+                    self._hop("written", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
                 await self._transport.send_text(frame.text)
             code, reason = self._close_with or (CloseCode.INTERNAL_ERROR, "")
             async with asyncio.timeout(CLOSE_DEADLINE_S):
@@ -145,10 +148,11 @@ class Connection:
             if self._give_up is not None:
                 self._give_up.cancel()
 
-    def _hop(self, hop: str, frame: EncodedFrame) -> None:
+    def _hop(self, hop: str, frame: EncodedFrame, **detail: Any) -> None:
         self._recorder.hop(
             hop,
             message_id=frame.message_id,
             user_id=self.user_id,
             connection_id=self.connection_id,
+            **detail,
         )

@@ -90,6 +90,9 @@ class ConnectionManager:
         except BaseException:
             self.index.remove(connection.connection_id)
             raise
+        if self._recorder.on:
+            device = {"device_type": connection.device_type, "device_id": connection.device_id}
+            self._hop("connection_opened", connection, **device)
         return connection.connection_id
 
     def subscribe(self, connection: Connection, conversation_id: str) -> bool:
@@ -97,11 +100,15 @@ class ConnectionManager:
         if connection.connection_id not in self.index.by_id:
             return False
         self.index.subscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("subscribed", connection, conversation_id)
         return True
 
     def unsubscribe(self, connection: Connection, conversation_id: str) -> None:
         """It gets them no more."""
         self.index.unsubscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("unsubscribed", connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
         """Removes a connection and ends its writer; None when it was gone already."""
@@ -109,6 +116,8 @@ class ConnectionManager:
         if connection is not None:
             self.too_slow += connection.was_too_slow
             self._superseded += connection.outbox.superseded
+            if self._recorder.on:
+                self._hop("connection_closed", connection, was_too_slow=connection.was_too_slow)
             await connection.finish()
         return connection
 
@@ -152,6 +161,15 @@ class ConnectionManager:
             raise ConnectionLimitExceeded(
                 f"at most {self.max_connections_per_user} connections a user; close another device first"
             )
+
+    def _hop(self, hop: str, connection: Connection, conversation_id: str | None = None, **detail: Any) -> None:
+        self._recorder.hop(
+            hop,
+            conversation_id=conversation_id,
+            user_id=connection.user_id,
+            connection_id=connection.connection_id,
+            **detail,
+        )
 
     def _hop_excluded(self, connection: Connection, frame: EncodedFrame) -> None:
         self._recorder.hop(

@@ -9,6 +9,7 @@ from reference_impl.core.conversation_feed import ConversationFeed
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Clock, MessageStore
+from reference_impl.core.trace import OFF, HopRecorder
 from reference_impl.model.bus_messages import ConversationHead, ConversationMessage
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import Unavailable
@@ -31,12 +32,14 @@ class ConversationFeeds:
         connections: ConnectionManager,
         event_bus: EventBus,
         clock: Clock,
+        recorder: HopRecorder = OFF,
     ) -> None:
         self._router = router
         self._store = store
         self._connections = connections
         self._event_bus = event_bus
         self._clock = clock
+        self._recorder = recorder
         self._feeds: dict[str, ConversationFeed] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._repaired = 0  # by feeds that are closed
@@ -45,7 +48,9 @@ class ConversationFeeds:
         """The open feed, which the connection keeps open from now on. Raises ``Unavailable``: the store is away."""
         feed = self._feeds.get(conversation_id)
         if feed is None:
-            feed = self._feeds[conversation_id] = ConversationFeed(conversation_id, self._store, self._deliver)
+            feed = self._feeds[conversation_id] = ConversationFeed(
+                conversation_id, self._store, self._deliver, self._recorder
+            )
             self._opening[conversation_id] = asyncio.create_task(self._open(feed))
         feed.members.add(connection.connection_id)
         connection.joined_ids.add(conversation_id)

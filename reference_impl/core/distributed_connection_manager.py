@@ -5,8 +5,11 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from uuid_utils import uuid7
+
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.memberships import Memberships
@@ -53,6 +56,7 @@ class DistributedConnectionManager:
         self,
         *,
         connection_manager: ConnectionManager,
+        connection_slots: ConnectionSlots,
         message_router: MessageRouter,
         presence_manager: PresenceManager,
         conversation_feeds: ConversationFeeds,
@@ -63,6 +67,7 @@ class DistributedConnectionManager:
         clock: Clock,
     ) -> None:
         self.connection_manager = connection_manager
+        self.connection_slots = connection_slots
         self.message_router = message_router
         self.presence_manager = presence_manager
         self.conversation_feeds = conversation_feeds
@@ -76,8 +81,9 @@ class DistributedConnectionManager:
 
     async def initialize(self) -> None:
         """Starts listening to the other instances and renewing leases."""
-        await self.message_router.start(self.handle_broadcast, self.conversation_feeds.catch_up)
+        await self.message_router.start(self.handle_broadcast, self._catch_up)
         await self.presence_manager.start()
+        await self.connection_slots.start()
 
     async def shutdown(self) -> None:
         """Ends connections, leases, feeds and the listener, in this order. Idempotent."""
@@ -88,6 +94,7 @@ class DistributedConnectionManager:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.conversation_feeds.close()
+        await self.connection_slots.stop()
         await self.presence_manager.stop()
         await self.message_router.stop()
 
@@ -100,6 +107,7 @@ class DistributedConnectionManager:
         metadata: dict[str, Any] | None = None,
         connection_id: str | None = None,
         *,
+        address: str = "local",
         is_device_wide: bool = False,
         last_seq: int | None = None,
     ) -> str:
@@ -107,11 +115,18 @@ class DistributedConnectionManager:
 
         The ``welcome`` frame is the first the device gets. It names the last message before the live ones, and
         nothing is missing between the two. With ``last_seq`` the connection is not live yet: ``resume`` it.
+        ``address`` is whom it counts for under the limit on addresses.
         Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt.
         """
-        connection_id = await self.connection_manager.connect(
-            user_id, websocket, metadata, connection_id, is_device_wide=is_device_wide
-        )
+        connection_id = connection_id or str(uuid7())
+        await self.connection_slots.take(user_id, address, connection_id)
+        try:
+            await self.connection_manager.connect(
+                user_id, websocket, metadata, connection_id, is_device_wide=is_device_wide
+            )
+        except BaseException:
+            await self.connection_slots.give_back(connection_id)
+            raise
         connection = self.connection_manager.connections_by_id[connection_id]
         try:
             await self.presence_manager.add_user_to_online(
@@ -142,6 +157,7 @@ class DistributedConnectionManager:
         connection = await self.connection_manager.disconnect(connection_id)
         if connection is None:
             return
+        await self.connection_slots.give_back(connection_id)
         for conversation_id in tuple(connection.joined_ids):
             await self.conversation_feeds.leave(conversation_id, connection)
         await self.presence_manager.remove_user_from_online(connection.user_id, connection_id, lost=lost)
@@ -211,6 +227,11 @@ class DistributedConnectionManager:
                 task.cancel()
             if late:
                 logger.warning("%d connections did not take their last frames in %g s", len(late), timeout)
+
+    def _catch_up(self) -> None:
+        """Redis was away: messages may have passed us by, and it may have lost what it knew."""
+        self.conversation_feeds.catch_up()
+        self.connection_slots.renew_soon()
 
     async def _join(self, connection: Connection, conversation_ids: list[str], welcome: Welcome, *, live: bool) -> None:
         feeds = await asyncio.gather(*(self.conversation_feeds.join(name, connection) for name in conversation_ids))

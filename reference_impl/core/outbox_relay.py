@@ -60,6 +60,11 @@ class OutboxRelay:
         except asyncio.QueueFull:
             self._leave_to_sweep(1, "the relay's queue is full")
 
+    @property
+    def waiting(self) -> int:
+        """Messages handed over and not yet announced."""
+        return self._waiting.qsize()
+
     async def flush(self, timeout: float) -> None:
         """Waits up to ``timeout`` seconds until everything handed over is announced, and settles it."""
         try:

@@ -128,6 +128,9 @@ class MessageStore(Protocol):
         ``Unavailable`` when the database is away; then nothing is stored.
         """
 
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether a message of this sender is stored under this ``client_message_id``."""
+
     async def history(
         self,
         conversation_id: str,

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from reference_impl.core.ports import Clock, TicketStore
 from reference_impl.model.conversations import validated_user_id
 from reference_impl.model.errors import AuthenticationFailed, Invalid
+from reference_impl.model.signatures import Forged, Signer
 
 ALGORITHM = "HS256"
 """Fixed here: a token's own header never chooses how it is checked."""
@@ -40,6 +41,7 @@ class AuthenticationService:
 
     def __init__(self, *, secret_key: str, clock: Clock, tickets: TicketStore | None = None) -> None:
         self._secret_key = secret_key
+        self._signer = Signer(secret_key)
         self._clock = clock
         self._tickets = tickets
 
@@ -96,7 +98,8 @@ class AuthenticationService:
     async def issue_ticket(self, identity: Identity) -> tuple[str, int]:
         """A ticket and the seconds it is valid for. Raises ``Unavailable``."""
         ticket = secrets.token_urlsafe(32)
-        await self._ticket_store.put(ticket, msgspec.json.encode(identity), TICKET_TTL_S)
+        kept = self._signer.sign(_place_of(ticket), msgspec.json.encode(identity))
+        await self._ticket_store.put(ticket, kept, TICKET_TTL_S)
         return ticket, TICKET_TTL_S
 
     async def redeem_ticket(self, ticket: str) -> Identity:
@@ -104,7 +107,10 @@ class AuthenticationService:
         kept = await self._ticket_store.take(ticket)
         if kept is None:
             raise AuthenticationFailed("the ticket is not valid, was used, or is over 30 s old")
-        identity = msgspec.json.decode(kept, type=Identity)
+        try:
+            identity = msgspec.json.decode(self._signer.verify(_place_of(ticket), kept), type=Identity)
+        except Forged as error:
+            raise AuthenticationFailed("the ticket is not one of ours") from error
         if identity.expires_at <= self._clock():
             raise AuthenticationFailed("the token behind the ticket has expired")
         return identity
@@ -114,3 +120,7 @@ class AuthenticationService:
         if self._tickets is None:
             raise RuntimeError("this AuthenticationService was made without a ticket store")
         return self._tickets
+
+
+def _place_of(ticket: str) -> str:
+    return f"ticket:{ticket}"

@@ -76,7 +76,12 @@ class BroadcastingService:
     def broadcast_message(self, event: MessageEvent) -> None:
         """Hands a stored message over to all instances. Does not wait for them."""
         if self._recorder.on:
-            self._recorder.hop("broadcast", message_id=event.message.id, conversation_id=event.message.conversation_id)
+            self._recorder.hop(
+                "broadcast",
+                message_id=event.message.id,
+                conversation_id=event.message.conversation_id,
+                waiting=self._relay.waiting + 1,
+            )
         self._relay.hand_over(event, encode_new_message(event.message).text)
 
     async def broadcast_typing(self, event: TypingEvent) -> None:

@@ -6,8 +6,9 @@ from uuid_utils import uuid7
 
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
-from reference_impl.core.ports import Clock, Store
+from reference_impl.core.ports import Appended, Clock, Store
 from reference_impl.core.trace import HopRecorder
+from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.event_factories import create_message_event
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
@@ -56,7 +57,6 @@ class MessageService:
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
-        self._router.admit(sender.user_id)
         draft = MessageDraft(
             id=str(uuid7()),
             conversation_id=conversation_id,
@@ -71,7 +71,7 @@ class MessageService:
             client_message_id=client_message_id,
             extra_metadata=extra_metadata,
         )
-        message, is_new = await self._store.append(draft)
+        message, is_new = await self._append(draft)
         self._hop("stored", message, seq=message.seq, is_new=is_new)
         if is_new:
             event = create_message_event(message, origin_connection_id=origin_connection_id)
@@ -86,6 +86,31 @@ class MessageService:
         page = await self._store.history(conversation_id, after_seq=after_seq, before_seq=before_seq, limit=limit)
         positions = (await self._store.positions([conversation_id]))[conversation_id]
         return [with_read_mark(message, positions) for message in page]
+
+    async def _append(self, draft: MessageDraft) -> Appended:
+        """Counts a message, and stores it. Who did not get an ack asks again, and must not pay for it: a message
+        that is stored already is not counted, and one that could not be stored is counted no more.
+        """
+        counted = True
+        try:
+            await self._router.admit(draft.sender_id)
+        except RateLimited:
+            client_id = draft.client_message_id
+            if client_id is None or not await self._store.has_sent(draft.sender_id, client_id):
+                raise
+            counted = False
+        try:
+            appended = await self._store.append(draft)
+        except Unavailable:
+            await self._give_back(draft, counted=counted)
+            raise
+        if not appended.is_new:
+            await self._give_back(draft, counted=counted)
+        return appended
+
+    async def _give_back(self, draft: MessageDraft, *, counted: bool) -> None:
+        if counted:
+            await self._router.limits.give_back(draft.sender_id)
 
     def _hop(self, hop: str, message: MessageInfo, **detail: Any) -> None:
         if self._recorder.on:
