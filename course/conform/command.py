@@ -27,6 +27,8 @@ def run(
 ) -> int:
     """Prints what came out; returns 0 when no promise was found broken, else 1. Raises ``UserError``."""
     urls = [_checked(one) for one in (url, second_url) if one is not None]
+    if unknown := [name for name in only if name not in CHECKS]:
+        raise UserError(f"there is no check {unknown[0]}; they are {', '.join(CHECKS)}")
     server = Server(urls, patience_s, is_slow_allowed=slow)
     verdicts = asyncio.run(_run(server, only, quiet=json_output))
     if json_output:
@@ -38,7 +40,8 @@ def run(
 
 async def _run(server: Server, only: tuple[str, ...], *, quiet: bool) -> list[Verdict]:
     await look_around(server)
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         bar = progress.add_task("asking", total=len(CHECKS))
         return await run_checks(server, lambda _verdict: progress.advance(bar), only=only)
 

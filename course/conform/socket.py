@@ -149,10 +149,14 @@ class Socket:
             raise Broken(self._instead(what, within))
 
     def _instead(self, what: str, within: float) -> str:
-        left = [shown(frame) for place, frame in enumerate(self.frames) if place not in self._taken]
+        left = [
+            shown(frame)
+            for place, frame in enumerate(self.frames)
+            if place not in self._taken and frame.get("action") not in ("connected", "ping")
+        ]
         came = "; ".join(left[-3:]) or "nothing"
         ending = "" if self.is_open else f"; then the socket was closed: {self._ending()}"
-        return f"{self.who} waited {within:g} s for {what}; there came {came}{ending}"
+        return f"{self.who} waited {within:g} s for {what}; instead came {came}{ending}"
 
     def _ending(self) -> str:
         code = self._connection.close_code

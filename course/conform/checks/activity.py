@@ -18,7 +18,7 @@ async def others_see_typing(world: World) -> None:
     await alice.expect_none("typing")
 
 
-@check(ACTIVITY, see=SEE, needs=("a-message-is-acked",))
+@check(ACTIVITY, see=SEE, needs=("a-message-is-acked", "others-get-it"))
 async def others_see_what_arrived_and_what_was_read(world: World) -> None:
     """`delivered` and `read` reach the others, with user_id and seq."""
     conversation_id = await world.conversation("alice", "bob")

@@ -113,8 +113,8 @@ async def http_errors_have_one_shape(world: World) -> None:
     ]
     for method, path, by, options, statuses in tries:
         answer = await world.http(method, path, by=by, **options)
-        what = f"{method} {path.replace(conversation_id, '…')} {options.get('body') or options.get('params') or ''}"
-        require(answer.status in statuses, f"{what} as {by or 'nobody'} got {answer}")
+        what = f"{method} {path.replace(conversation_id, '…')} as {by or 'nobody'}"
+        require(answer.status in statuses, f"{what} got {answer}")
         error = answer.body.get("error") if isinstance(answer.body, dict) else None
         named = isinstance(error, dict) and all(
             isinstance(error.get(name), str) for name in ("code", "message", "request_id")

@@ -9,6 +9,17 @@ SERVICE = "reference_impl/services/message_service.py"
 FEED = "reference_impl/core/conversation_feed.py"
 
 
+@check(EACH_ONCE, see=FEED)
+async def others_get_it(world: World) -> None:
+    """What one member sends, the others get as `new_message`: on the same instance, too."""
+    conversation_id = await world.conversation("alice", "bob")
+    alice, bob = [await world.open(name, conversation_id) for name in ("alice", "bob")]
+    await bob.expect("connected")
+    await alice.send({"type": "text", "content": "hello", "client_message_id": "mine-1"})
+    await bob.expect("new_message", text="hello")
+    await bob.expect_none("new_message", text="hello")
+
+
 @check(DURABLE_ACK, see="reference_impl/api/frame_actions.py")
 async def a_message_is_acked(world: World) -> None:
     """A `text` frame is answered by an `ack` with its client_message_id, and the message's id and seq."""
@@ -33,7 +44,7 @@ async def acked_means_stored(world: World) -> None:
         )
 
 
-@check(DURABLE_ACK, see=SERVICE, needs=("a-message-is-acked",))
+@check(DURABLE_ACK, see=SERVICE, needs=("a-message-is-acked", "others-get-it"))
 async def sending_again_is_safe(world: World) -> None:
     """The same client_message_id again gets the same id and seq: no ack came, so the client had to repeat it."""
     conversation_id = await world.conversation("alice", "bob")
@@ -65,17 +76,6 @@ async def sending_again_on_the_other_instance(world: World) -> None:
     first = await (await world.socket("alice", conversation_id)).say("hello", client_message_id="mine-1")
     again = await (await world.socket("alice", conversation_id, at=1)).say("hello", client_message_id="mine-1")
     require(_same(first, again), f"acked as {shown(first)} by one instance, as {shown(again)} by the other")
-
-
-@check(EACH_ONCE, see=FEED)
-async def others_get_it(world: World) -> None:
-    """What one member sends, the others get as `new_message`: on the same instance, too."""
-    conversation_id = await world.conversation("alice", "bob")
-    alice, bob = [await world.open(name, conversation_id) for name in ("alice", "bob")]
-    await bob.expect("connected")
-    await alice.send({"type": "text", "content": "hello", "client_message_id": "mine-1"})
-    await bob.expect("new_message", text="hello")
-    await bob.expect_none("new_message", text="hello")
 
 
 @check(EACH_ONCE, see="reference_impl/core/message_router.py", two=True)

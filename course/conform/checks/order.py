@@ -3,6 +3,7 @@
 import asyncio
 
 from course.conform.check import BAD_FRAMES, EACH_ONCE, ONE_ORDER, check, require
+from course.conform.frames import text_of
 from course.conform.world import World
 
 FEED = "reference_impl/core/conversation_feed.py"
@@ -26,10 +27,13 @@ async def one_order_for_everyone(world: World) -> None:
     for reader in readers:
         for number in range(3):
             await reader.messages(f"{number}-{EACH - 1}")
-        seen.append([one.get("client_message_id") for one in await reader.messages(f"0-{EACH - 1}")])
-    require(len(set(seen[0])) == len(seen[0]) == 3 * EACH, f"dave got {len(seen[0])} for {3 * EACH} messages")
-    places = [place for place, (one, other) in enumerate(zip(*seen, strict=False)) if one != other]
-    require(not places, f"dave and erin see another order from the message {places[:1]} on")
+        seen.append([text_of({"data": one}) for one in await reader.messages(f"0-{EACH - 1}")])
+    for reader, texts in zip(readers, seen, strict=True):
+        different = len(set(texts))
+        require(different == len(texts), f"{reader.who} got {len(texts) - different} messages twice")
+        require(different == 3 * EACH, f"{reader.who} got {different} of {3 * EACH} messages before the last of each")
+    place = next((place for place, (one, other) in enumerate(zip(*seen, strict=True)) if one != other), None)
+    require(place is None, f"dave and erin see another order, from the message {place} on")
 
 
 @check(EACH_ONCE, see=FEED, needs=("one-order-for-everyone", "a-message-is-acked"))

@@ -36,7 +36,7 @@ async def others_see_who_goes(world: World) -> None:
     require(not await _is_online(world, "bob"), f"user_offline came after {took:.1f} s, and /presence says online")
 
 
-@check(PRESENCE, see="reference_impl/model/presence.py", needs=("others-see-who-goes",))
+@check(PRESENCE, see="reference_impl/model/presence.py", needs=("others-see-who-goes", "others-get-it"))
 async def devices_are_counted(world: World) -> None:
     """Of two devices one leaves: `device_disconnected`, but no `user_offline`; the other one still gets messages."""
     conversation_id = await world.conversation("alice", "bob")

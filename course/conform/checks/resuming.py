@@ -8,7 +8,7 @@ from course.conform.socket import Socket
 from course.conform.world import World
 
 SEE = "reference_impl/core/replay.py"
-NUMBERS = ("a-message-is-acked", "numbers-without-a-gap")
+NUMBERS = ("acked-means-stored", "numbers-without-a-gap")
 
 
 @check(EACH_ONCE, see=SEE, needs=NUMBERS)
