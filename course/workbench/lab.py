@@ -1,6 +1,7 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
+import logging
 import secrets
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -9,9 +10,9 @@ from typing import Any, Self
 import httpx2
 
 from course.errors import UserError
+from course.workbench.chat_page import ChatPage
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
-from course.workbench.hop_tail import HopTail
 from course.workbench.lab_redis import LabRedis
 from course.workbench.lab_settings import lab_settings
 from course.workbench.live import LiveView, LiveViews
@@ -23,6 +24,7 @@ from course.workbench.views.state import InstanceState
 __all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
+logger = logging.getLogger(__name__)
 
 
 class Lab:
@@ -59,10 +61,11 @@ class Lab:
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()
-        self._live = LiveViews(self._recorder)
+        self._live = LiveViews(self._cluster, self._recorder, self._names)
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
+        self._invitations: set[asyncio.Task[str]] = set()
         self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
         self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
@@ -92,6 +95,8 @@ class Lab:
             await asyncio.wait([self._ticker])
             self._ticker = None
         await self._live.stop()
+        for invitation in self._invitations:
+            invitation.cancel()
         for client in self.clients:
             client.kill()
         try:
@@ -185,10 +190,24 @@ class Lab:
             conversation_id, member = self._conversations[name]
             for user in users:
                 if (name, user) not in self._members:
-                    await self.token(user)
                     await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
                     self._members.add((name, user))
         return conversation_id
+
+    def page(
+        self, user: str, *, instance: int = 0, conversation: str | None = "general", height: int = 600
+    ) -> ChatPage:
+        """The chat page of an instance, shown in the cell, with ``user`` signed in and in the conversation.
+
+        When the instance ends, the page goes on with another one. Raises ``UserError`` for an instance that is none.
+        """
+        query = {"user": user} | ({"conversation": conversation} if conversation else {})
+        url = str(httpx2.URL(self.url(instance), path="/", params=query))
+        if conversation:
+            invitation = asyncio.get_running_loop().create_task(self.conversation(conversation, user))
+            self._invitations.add(invitation)
+            invitation.add_done_callback(self._invited)
+        return ChatPage(url, f"Chat as {user}", height)
 
     # -- instances -------------------------------------------------------------------------------------------
 
@@ -251,14 +270,7 @@ class Lab:
         ``messages`` are those to show, all of them if none is named. ``expected`` are clients that should get
         each message, beside those that are on its conversation: what they do not get is drawn as missing.
         """
-        view = LiveView(
-            HopTail(self._cluster.trace_files, self._recorder.hops),
-            instances=len(self._cluster.instances),
-            names=lambda: {name: conversation_id for name, (conversation_id, _) in self._conversations.items()},
-            messages=messages,
-            expected_lanes=[f"client-{self._recorder.number_of(client)}" for client in expected or []],
-        )
-        return self._live.add(view)
+        return self._live.open(messages, expected or [])
 
     def __repr__(self) -> str:
         lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
@@ -269,8 +281,16 @@ class Lab:
 
     # -- inside ----------------------------------------------------------------------------------------------
 
+    def _invited(self, invitation: asyncio.Task[str]) -> None:
+        self._invitations.discard(invitation)
+        if not invitation.cancelled() and (error := invitation.exception()):
+            logger.warning("the user of a page is in no conversation: %s", error)
+
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
+
+    def _names(self) -> dict[str, str]:
+        return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
 
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there

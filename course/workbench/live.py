@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import anywidget
 import msgspec
 import traitlets
 
-from course.workbench.client import Ack
+from course.workbench.client import Ack, LabClient
+from course.workbench.cluster import Cluster
 from course.workbench.hop_tail import HopTail
 from course.workbench.recorder import LabRecorder
 from course.workbench.views.live_svg import HUES, as_svg
@@ -51,7 +52,7 @@ class LiveView(anywidget.AnyWidget):
         tail: HopTail,
         *,
         instances: int,
-        names: Callable[[], Mapping[str, str]],
+        names: Callable[[], dict[str, str]],
         messages: Iterable[Ack] = (),
         expected_lanes: Iterable[str] = (),
         kept: int = KEPT_ROWS,
@@ -64,7 +65,7 @@ class LiveView(anywidget.AnyWidget):
         self._only = [ack.id for ack in messages]
         self._missing: list[Missing] = []
         self._lock = threading.Lock()  # a page asks for everything on a thread of Jupyter's
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
         super().__init__()
         self.on_msg(self._on_message)
 
@@ -113,7 +114,7 @@ class LiveView(anywidget.AnyWidget):
         if self.status != "live":
             return
         with self._lock:
-            for name, conversation_id in self._names().items():
+            for conversation_id, name in self._names().items():
                 self.timeline.name_conversation(conversation_id, name)
             rows = self.timeline.feed(self._tail.read(everything=everything))
             missing = self.timeline.arrivals.missing(self.timeline, time.monotonic_ns() - GRACE_NS)
@@ -199,7 +200,7 @@ class LiveView(anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """A page that has missed something asks for everything. Jupyter calls this on a thread of its own."""
         if content.get("kind") == "resync":
-            if self._loop is not None and self._loop.is_running():
+            if self._loop.is_running():
                 self._loop.call_soon_threadsafe(self._send_everything)
             else:
                 self._send_everything()
@@ -211,15 +212,24 @@ class LiveView(anywidget.AnyWidget):
 class LiveViews:
     """The live views of a lab, followed by one task."""
 
-    def __init__(self, recorder: LabRecorder) -> None:
+    def __init__(self, cluster: Cluster, recorder: LabRecorder, names: Callable[[], dict[str, str]]) -> None:
+        """``names``: ``conversation_id`` → what the lab's people call it."""
+        self._cluster = cluster
         self._recorder = recorder
+        self._names = names
         self._views: list[LiveView] = []
         self._following: asyncio.Task[None] | None = None
 
-    def add(self, view: LiveView) -> LiveView:
-        """Follows one more view from now on. What happened before is in it, too."""
+    def open(self, messages: Iterable[Ack], expected: Iterable[LabClient]) -> LiveView:
+        """One more view, followed from now on. What happened before is in it, too."""
         self._recorder.hears_all = True
-        view._loop = asyncio.get_running_loop()
+        view = LiveView(
+            HopTail(self._cluster.trace_files, self._recorder.hops),
+            instances=len(self._cluster.instances),
+            names=self._names,
+            messages=messages,
+            expected_lanes=[f"client-{self._recorder.number_of(client)}" for client in expected],
+        )
         self._views.append(view)
         view.refresh()
         if self._following is None:

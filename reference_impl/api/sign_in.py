@@ -21,11 +21,18 @@ def chosen_subprotocol(websocket: WebSocket) -> str | None:
 
 
 async def sign_in(websocket: WebSocket, services: Services) -> Identity:
-    """Who opened this accepted socket. Takes the first credential it finds; raises ``AuthenticationFailed``.
+    """Who opened this accepted socket. Takes the first credential it finds.
 
     In this order: the subprotocol ``bearer.<token>``, the ``Authorization`` header, ``?ticket=``,
-    ``?token=`` where it is allowed, and an ``auth`` frame as the first one.
+    ``?token=`` where it is allowed, and an ``auth`` frame as the first one. Raises ``AuthenticationFailed``,
+    ``Forbidden`` for somebody who is banned, or ``Unavailable``.
     """
+    identity = await _identity_of(websocket, services)
+    await services.access.require(identity)
+    return identity
+
+
+async def _identity_of(websocket: WebSocket, services: Services) -> Identity:
     authentication = services.authentication
     if (token := _token_from_handshake(websocket)) is not None:
         return authentication.verify_token(token)

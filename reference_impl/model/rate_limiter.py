@@ -27,7 +27,7 @@ class SlidingWindowLimiter:
         """Counts one message of ``user_id``, or raises ``RateLimited`` and counts nothing."""
         self._forget_idle(now)
         times = self._sent.setdefault(user_id, deque())
-        while times and times[0] <= now - self.window_s:
+        while times and times[0] + self.window_s <= now:
             times.popleft()
         if len(times) >= self.max_messages:
             retry_after = times[0] + self.window_s - now
@@ -43,7 +43,7 @@ class SlidingWindowLimiter:
     def _forget_idle(self, now: float) -> None:
         while self._sent:
             user_id, times = next(iter(self._sent.items()))
-            if times and times[-1] > now - self.window_s:
+            if times and times[-1] + self.window_s > now:
                 return
             del self._sent[user_id]
 

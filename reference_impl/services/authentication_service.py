@@ -10,7 +10,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from reference_impl.core.ports import Clock, TicketStore
-from reference_impl.model.conversations import validated_user_id
+from reference_impl.model.assistant import validated_person
 from reference_impl.model.errors import AuthenticationFailed, Invalid
 from reference_impl.model.signatures import Forged, Signer
 
@@ -19,6 +19,7 @@ ALGORITHM = "HS256"
 
 AUDIENCE = ISSUER = "breakwire"
 TICKET_TTL_S = 30
+LONGEST_TOKEN_ID = 64
 OPERATOR = "operator"
 """The ``role`` of a token whose holder may look at the system as a whole, and may ban."""
 
@@ -51,7 +52,7 @@ class AuthenticationService:
         """A token for ``user_id`` that is valid for ``ttl_s`` seconds, and who it stands for. Raises ``Invalid``."""
         now = self._clock()
         identity = Identity(
-            user_id=validated_user_id(user_id),
+            user_id=validated_person(user_id),
             display_name=display_name or user_id,
             expires_at=now + timedelta(seconds=ttl_s),
             token_id=str(uuid7()),
@@ -82,7 +83,7 @@ class AuthenticationService:
                 options={"require": ["sub", "exp", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
             expires_at = datetime.fromtimestamp(claims["exp"], self._clock().tzinfo)
-            user_id = validated_user_id(claims["sub"])
+            user_id = validated_person(claims["sub"])
         except (jwt.InvalidTokenError, Invalid, TypeError, ValueError, OverflowError) as error:
             raise AuthenticationFailed("the token is not valid") from error
         if expires_at <= self._clock():
@@ -91,7 +92,7 @@ class AuthenticationService:
             user_id=user_id,
             display_name=str(claims.get("name") or user_id),
             expires_at=expires_at,
-            token_id=str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()),
+            token_id=_token_id(claims.get("jti"), token),
             is_operator=claims.get("role") == OPERATOR,
         )
 
@@ -124,3 +125,10 @@ class AuthenticationService:
 
 def _place_of(ticket: str) -> str:
     return f"ticket:{ticket}"
+
+
+def _token_id(named: object, token: str) -> str:
+    """The token's own name for itself, if it is fit to be stored; else one made of the token."""
+    if isinstance(named, str) and 0 < len(named) <= LONGEST_TOKEN_ID and named.isascii() and named.isprintable():
+        return named
+    return hashlib.sha256(token.encode()).hexdigest()
