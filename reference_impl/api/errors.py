@@ -71,6 +71,11 @@ def install_error_handlers(app: FastAPI) -> None:
         return _answer(error.status_code, code, str(error.detail), request.state.request_id, headers)
 
 
+def answer(error: ChatError, scope: Scope, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer to an error that was met before any route."""
+    return _answer(error.http_status, error.code, error.message, scope["state"]["request_id"], headers)
+
+
 def _problem(problem: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in problem["loc"] if part != "body")
     return f"{where}: {problem['msg']}" if where else str(problem["msg"])

@@ -10,6 +10,7 @@ from reference_impl.core.ports import Appended, Clock, Store
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.event_factories import create_message_event
+from reference_impl.model.json_values import require_json
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
 from reference_impl.services.authentication_service import Identity
@@ -57,6 +58,7 @@ class MessageService:
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
+        require_json(extra_metadata, "extra_metadata", max_bytes=self._max_content_bytes)
         draft = MessageDraft(
             id=str(uuid7()),
             conversation_id=conversation_id,
