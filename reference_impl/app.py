@@ -1,6 +1,5 @@
 """The composition root: makes every part once, and hands it to those who need it."""
 
-import inspect
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,14 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
-from reference_impl.api.deps import Onlooker, Services
+from reference_impl.api.deps import Services
 from reference_impl.api.doors import Doors, add_middleware
+from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
@@ -32,18 +30,21 @@ from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
-from reference_impl.core.trace import FileHopRecorder, HopRecorder
-from reference_impl.metrics import metrics_of
+from reference_impl.core.trace import recorder_for
+from reference_impl.core.traffic import Traffic
+from reference_impl.metrics import add_metrics_route
 from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
+from reference_impl.monitor_parts import compose_monitor
 from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.parts import Parts
 from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
-from reference_impl.services.circuit_reports import report_circuit
+from reference_impl.services.circuit_reports import report_circuits
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
@@ -77,50 +78,26 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.chat = chat_system
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
-    add_middleware(app, chat_system.services.settings)
+    add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
 
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
-    async def metrics() -> PlainTextResponse:
-        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
-        return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
-
-    routers = [auth.router, chat.router, operations.router, operators.router, docs.router, websocket.router]
-    routers.append(pages.router)
+    add_metrics_route(app, chat_system)
+    for door in (auth, chat, operations, operators, docs, websocket, pages):
+        app.include_router(door.router)
     if chat_system.services.settings.demo_login:
-        routers.append(auth.demo_router)
-    for router in routers:
-        app.include_router(router)
+        app.include_router(auth.demo_router)
     app.mount("/static", pages.pages)
     return app
 
 
-class _Parts:
-    """Makes parts, or what was given in their place."""
-
-    def __init__(self, overrides: dict[str, Any]) -> None:
-        self._overrides = overrides
-        self._known: list[str] = []
-
-    def make(self, name: str, original: Any, **arguments: Any) -> Any:
-        self._known.append(name)
-        part = self._overrides.get(name, original)
-        return part(**arguments) if inspect.isclass(part) or inspect.isroutine(part) else part
-
-    def require_all_known(self) -> None:
-        unknown = sorted(self._overrides.keys() - set(self._known) - {"clock"})
-        if unknown:
-            names = ", ".join(sorted([*self._known, "clock"]))
-            raise TypeError(f"no part is named {', '.join(unknown)}; the parts are {names}")
-
-
 def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     """All parts of one instance, put together. Read it from top to bottom: each part names what it needs."""
-    parts = _Parts(overrides)
+    parts = Parts(overrides)
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
-    recorder = make("recorder", _recorder, settings=settings)
+    recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
+    traffic = make("traffic", Traffic)
 
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
@@ -166,6 +143,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         recorder=recorder,
         outbox_frames=settings.outbox_frames,
         outbox_bytes=settings.outbox_bytes,
+        traffic=traffic,
     )
     presence_announcer = make("presence_announcer", PresenceAnnouncer, router=message_router, conversations=store)
     presence_manager = make(
@@ -210,11 +188,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
         make_ping=confirmations.make_ping,
     )
-    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
     push_provider = make("push_provider", push_provider_for(settings))
-    for service, breaker in (shared.circuits | {"push": push_provider.breaker}).items():
-        if breaker is not None:
-            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
     notifications = make(
         "notification_service",
         NotificationService,
@@ -241,6 +216,44 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         notifications=notifications,
         clock=clock,
         patience_s=settings.heartbeat_timeout_s,
+    )
+
+    messages = make(
+        "message_service",
+        MessageService,
+        store=store,
+        message_router=message_router,
+        event_bus=event_bus,
+        clock=clock,
+        recorder=recorder,
+        max_content_bytes=settings.max_message_size,
+        traffic=traffic,
+    )
+    activity = make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock)
+    assistant = compose_assistant(
+        parts,
+        settings,
+        ai_queue=shared.ai_queue,
+        store=store,
+        messages=messages,
+        activity=activity,
+        broadcasting=broadcasting,
+        event_bus=event_bus,
+        clock=clock,
+    )
+    circuits = {**shared.circuits, "push": push_provider.breaker, "ai": assistant.service.breaker}
+    report_circuits(circuits, event_bus=event_bus, clock=clock)
+    watch = compose_monitor(
+        parts,
+        settings,
+        clock=clock,
+        event_bus=event_bus,
+        connections=connections,
+        traffic=traffic,
+        relay=relay,
+        queues=[notifications.queue, assistant.service.queue],
+        leans_on=[store, message_router, notifications, assistant.service],
+        board=shared.board,
     )
 
     services = Services(
@@ -274,18 +287,11 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             clock=clock,
             create_named_users=settings.demo_login,
         ),
-        messages=make(
-            "message_service",
-            MessageService,
-            store=store,
-            message_router=message_router,
-            event_bus=event_bus,
-            clock=clock,
-            recorder=recorder,
-            max_content_bytes=settings.max_message_size,
-        ),
-        activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
-        parts=[store, message_router, notifications],
+        messages=messages,
+        activity=activity,
+        traffic=traffic,
+        monitor=watch.monitor,
+        board=watch.board,
     )
     parts.require_all_known()
     return ChatSystem(
@@ -301,10 +307,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
+        alerts=watch.alerts,
+        ai_service=assistant.service,
+        ai_questions=assistant.questions,
     )
-
-
-def _recorder(settings: Settings) -> HopRecorder:
-    if settings.trace_file is None:
-        return HopRecorder()
-    return FileHopRecorder(settings.trace_file, settings.instance_id)

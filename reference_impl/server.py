@@ -52,7 +52,8 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         ws_max_size=settings.max_message_size,
         ws_per_message_deflate=False,  # costs memory per connection, and leaks by length what it compresses (CRIME)
         ws_ping_interval=None,  # our heartbeat carries the head of the conversation, too
-        log_config=log_config(settings.log_format),
+        log_config=log_config(settings.log_format, settings.instance_id),
+        access_log=False,  # api/requests.py writes a line for each request, with its id
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
         server_header=False,
         ssl_certfile=settings.tls_cert_file,

@@ -7,6 +7,7 @@ stops the start and names itself.
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,7 +15,7 @@ from uuid_utils import uuid7
 
 from reference_impl.model.origins import ANY, SELF, parsed_origin
 
-SECRETIVE = ("SECRET", "URL")
+SECRETIVE = ("SECRET", "KEY", "URL")
 """Settings with such a word in their names are never shown: URLs hold passwords."""
 
 
@@ -98,6 +99,27 @@ class Settings(BaseSettings):
     """Where notifications for absent users are posted. None: they are only noted in the log, without their text."""
     push_webhook_secret: str = ""
     """Signs what is posted there, so that the receiver knows it is from us."""
+    ai_url: str | None = None
+    """A service that speaks OpenAI's chat completions; ours end in ``/v1/chat/completions`` behind this address.
+    None: the assistant answers offline, always the same way."""
+    ai_key: str = ""
+    """Signs us in there. A service on this machine often needs none."""
+    ai_model: str = ""
+    ai_timeout_s: Seconds = 30
+    """For one whole answer."""
+    monitor_interval_s: Seconds = 60
+    """How often the monitor takes a sample and looks whether it alarms somebody."""
+    alert_connections: Positive = 1000
+    alert_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Share of what clients ask for, since the last sample, that was refused or failed."""
+    alert_dead_letters: Annotated[int, Field(ge=0)] = 0
+    alert_slow_consumers: Annotated[float, Field(ge=0)] = 10
+    """Connections closed for reading too slowly, per minute."""
+    alert_outbox_lag_s: Seconds = 10
+    alert_webhook_url: str | None = None
+    """Where alerts are posted, when they begin and when they are over."""
+    alert_webhook_secret: str = ""
+    """Signs them."""
     log_format: Literal["text", "json"] = "text"
     trace_file: Path | None = None
     """Where the hop recorder writes. None: it is off."""
@@ -121,9 +143,24 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _signs_its_pushes(self) -> Self:
+    def _signs_what_it_posts(self) -> Self:
         if self.push_webhook_url and not self.push_webhook_secret:
             raise ValueError("CHAT_PUSH_WEBHOOK_URL needs CHAT_PUSH_WEBHOOK_SECRET, by which the receiver knows us")
+        if self.alert_webhook_url and not self.alert_webhook_secret:
+            raise ValueError("CHAT_ALERT_WEBHOOK_URL needs CHAT_ALERT_WEBHOOK_SECRET, by which the receiver knows us")
+        return self
+
+    @model_validator(mode="after")
+    def _can_ask_an_ai(self) -> Self:
+        if self.ai_url is None:
+            return self
+        parts = urlsplit(self.ai_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("CHAT_AI_URL must be an address such as https://api.example.com")
+        if not self.ai_model:
+            raise ValueError("CHAT_AI_URL needs CHAT_AI_MODEL, the name of the model to ask")
+        if not (self.ai_key.isascii() and self.ai_key.isprintable()):
+            raise ValueError("CHAT_AI_KEY has characters that no header can carry")
         return self
 
     def require_safe_host(self, host: str) -> None:

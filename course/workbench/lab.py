@@ -181,7 +181,6 @@ class Lab:
             conversation_id, member = self._conversations[name]
             for user in users:
                 if (name, user) not in self._members:
-                    await self.token(user)
                     await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
                     self._members.add((name, user))
         return conversation_id

@@ -1,6 +1,5 @@
 """What the routes need, handed to them by ``app.py``."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -11,10 +10,12 @@ from reference_impl.api.doors import Doors
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
+from reference_impl.core.instance_board import InstanceBoard
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
+from reference_impl.core.websocket_monitor import WebSocketMonitor
 from reference_impl.model.errors import AuthenticationFailed, Forbidden
-from reference_impl.model.health import HasHealth
 from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
@@ -39,8 +40,9 @@ class Services:
     event_bus: EventBus
     clock: Clock
     recorder: HopRecorder
-    parts: Sequence[HasHealth]
-    """Those that say how they are."""
+    traffic: Traffic
+    monitor: WebSocketMonitor
+    board: InstanceBoard
 
 
 def get_services(request: Request) -> Services:

@@ -8,7 +8,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from reference_impl.api.errors import install_error_handlers
 from reference_impl.api.guards import AnswerHeadersMiddleware, BodyMiddleware
 from reference_impl.api.origins import OriginMiddleware
+from reference_impl.api.requests import RequestMiddleware
 from reference_impl.core.socket_bounds import SocketBounds
+from reference_impl.core.traffic import Traffic
 from reference_impl.core.waiting_room import MIN_WAITING, WaitingRoom
 from reference_impl.model.origins import OriginPolicy
 from reference_impl.settings import Settings
@@ -41,11 +43,12 @@ class Doors(NamedTuple):
         )
 
 
-def add_middleware(app: FastAPI, settings: Settings) -> None:
+def add_middleware(app: FastAPI, settings: Settings, traffic: Traffic) -> None:
     """What a request passes on its way in. The last one added sees it first."""
     app.add_middleware(BodyMiddleware, max_bytes=BODY_FRAMES * settings.max_message_size)
     app.add_middleware(OriginMiddleware)
-    install_error_handlers(app)
+    install_error_handlers(app, traffic)
+    app.add_middleware(RequestMiddleware, traffic=traffic)
     app.add_middleware(AnswerHeadersMiddleware)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

@@ -5,7 +5,7 @@ import asyncio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reference_impl.api.errors import answer
+from reference_impl.api.errors import early_answer
 from reference_impl.model.errors import ChatError, TooLarge
 
 BODY_DEADLINE_S = 20.0
@@ -68,10 +68,10 @@ class BodyMiddleware:
                 body = await self._read(receive)
         except TimeoutError:  # what is left of the body is not read, so the connection has to end
             error = TooSlow(f"the body did not arrive within {BODY_DEADLINE_S:g} s")
-            await answer(error, scope, {"Connection": "close"})(scope, receive, send)
+            await early_answer(error, scope, {"Connection": "close"})(scope, receive, send)
             return
         except TooLarge as error:
-            await answer(error, scope, {"Connection": "close"})(scope, receive, send)
+            await early_answer(error, scope, {"Connection": "close"})(scope, receive, send)
             return
         if body is not None:
             await self._app(scope, _given(body, receive), send)

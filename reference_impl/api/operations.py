@@ -3,8 +3,9 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from msgspec import to_builtins
 
-from reference_impl.api.deps import CurrentUser, ServicesDep
+from reference_impl.api.deps import CurrentUser, Onlooker, ServicesDep
 from reference_impl.api.schemas import DeviceResponse
 from reference_impl.model.health import readiness
 
@@ -24,13 +25,29 @@ async def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
     ``status``: ``ready``; ``degraded``, while a part is not ok; ``draining``, with 503, once it is going away.
     """
     connections = services.connections
-    parts = [part.health() for part in services.parts]
+    parts = services.monitor.health()
     if connections.is_draining:
         response.status_code = 503
     return {
         "status": readiness(parts, is_draining=connections.is_draining),
         "instance_id": connections.instance_id,
         "components": {part.part: {"state": part.state.value, "detail": part.detail} for part in parts},
+    }
+
+
+@router.get("/api/v1/monitor", dependencies=[Onlooker])
+async def monitor(services: ServicesDep) -> dict[str, Any]:
+    """Every instance of the system, as of a second ago. Outside demo mode for operators only.
+
+    ``status``: as in ``/readyz``; ``gone`` where nothing was heard of an instance for some seconds; ``unknown`` while
+    this one can not hear of the others.
+    """
+    board = services.board
+    return {
+        "instance_id": services.connections.instance_id,
+        "at": services.clock().timestamp(),
+        "is_board_away": board.is_away,
+        "instances": [to_builtins(figures) for figures in board.instances()],
     }
 
 

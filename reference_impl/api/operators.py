@@ -5,8 +5,27 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from reference_impl.api.deps import CurrentOperator, ServicesDep
+from reference_impl.api.schemas import AnnouncementRequest
+from reference_impl.model.event_factories import create_system_notification
+from reference_impl.model.events import Audience, Severity
 
 router = APIRouter(prefix="/api/v1/operator", tags=["operators"])
+
+
+@router.post("/announcements", status_code=202)
+async def announce(body: AnnouncementRequest, operator: CurrentOperator, services: ServicesDep) -> None:
+    """Shows a text to everybody who is connected now, on every instance. It is not kept."""
+    await services.event_bus.publish_async(
+        create_system_notification(
+            "announcement",
+            body.text,
+            source="operator",
+            timestamp=services.clock(),
+            audience=Audience.EVERYBODY,
+            severity=Severity(body.level),
+            user_id=operator.user_id,
+        )
+    )
 
 
 @router.get("/bans")

@@ -6,7 +6,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from reference_impl.api.errors import answer
+from reference_impl.api.errors import early_answer
 from reference_impl.model.errors import Forbidden
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class OriginMiddleware:
         try:
             require_allowed_origin(HTTPConnection(scope))
         except Forbidden as error:
-            await answer(error, scope)(scope, receive, send)
+            await early_answer(error, scope)(scope, receive, send)
             return
         await self._for_pages(scope, receive, send)
 

@@ -83,6 +83,13 @@ class ReadRequest(_Request):
     seq: int = Field(ge=0, le=2**53)
 
 
+class AnnouncementRequest(_Request):
+    """What an operator has to say."""
+
+    text: str = Field(min_length=1, max_length=1000)
+    level: Literal["info", "warning", "error"] = "info"
+
+
 class MessageCreateRequest(_Request):
     """A new message. Sender, time and number are the server's."""
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import time
 
 from fastapi import WebSocket
 from msgspec import UNSET
 
 from reference_impl.api.deps import Services
 from reference_impl.api.frame_actions import FrameActions
-from reference_impl.core.connection import Connection
+from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import encode_frame
 from reference_impl.model.errors import (
@@ -86,16 +87,20 @@ class SocketSession:
             self._connection.heard()
             if wait_s := self._pace.wait_s(now()):
                 await asyncio.sleep(wait_s)
+            began = time.perf_counter()
             raw = event.get("text")
             if raw is None:
                 self._tell_of_frame("unreadable")
                 self._refuse(BadJson("send text frames, not binary ones"))
             else:
                 await self._take(raw)
+            self._services.traffic.received += 1
+            self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
             if self._strikes >= MAX_STRIKES:
                 self._connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
                 return
         self.is_lost = event.get("code") not in GOODBYES
+        self._connection.left(event.get("code") or VANISHED)
 
     async def _take(self, raw: str) -> None:
         try:
@@ -120,6 +125,7 @@ class SocketSession:
         self._answer_error(error, client_message_id)
 
     def _answer_error(self, error: ChatError, client_message_id: str | None) -> None:
+        self._services.traffic.errors[error.code] += 1
         data = ErrorData(
             code=error.code,
             message=error.message,

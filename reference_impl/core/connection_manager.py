@@ -4,11 +4,12 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from reference_impl.core.connection import Connection
+from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.core.connection_index import ConnectionIndex
 from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Clock, Transport
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import ConnectionLimitExceeded
 
@@ -31,6 +32,7 @@ class ConnectionManager:
         max_connections: int = 1000,
         outbox_frames: int = 256,
         outbox_bytes: int = 1024 * 1024,
+        traffic: Traffic | None = None,
     ) -> None:
         self.max_connections_per_user = max_connections_per_user
         self.max_connections = max_connections
@@ -41,6 +43,7 @@ class ConnectionManager:
         self._superseded = 0  # by connections that have gone
         self._clock = clock
         self._recorder = recorder
+        self._traffic = traffic or Traffic()
         self._outbox_limits = (outbox_frames, outbox_bytes)
 
     @property
@@ -77,6 +80,7 @@ class ConnectionManager:
             websocket,
             Outbox(*self._outbox_limits),
             self._recorder,
+            self._traffic,
             connection_id=connection_id or str(uuid7()),
             user_id=user_id,
             instance_id=self.instance_id,
@@ -90,6 +94,7 @@ class ConnectionManager:
         except BaseException:
             self.index.remove(connection.connection_id)
             raise
+        self._traffic.connections += 1
         if self._recorder.on:
             device = {"device_type": connection.device_type, "device_id": connection.device_id}
             self._hop("connection_opened", connection, **device)
@@ -119,6 +124,7 @@ class ConnectionManager:
             if self._recorder.on:
                 self._hop("connection_closed", connection, was_too_slow=connection.was_too_slow)
             await connection.finish()
+            self._traffic.closed[connection.ended_with or VANISHED] += 1
         return connection
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from reference_impl.core.backoff import Backoff
-from reference_impl.core.job_runner import JobHandler, JobRunner
+from reference_impl.core.job_runner import GiveUp, JobHandler, JobRunner
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull, Unavailable
 from reference_impl.model.jobs import Claim, QueueSizes
@@ -67,9 +67,12 @@ class MessageQueue:
         self._reclaim_at = 0.0
         self._loops: list[asyncio.Task[None]] = []
 
-    async def start(self, handler: JobHandler) -> None:
-        """Begins to work. Returns at once, also when the queue is away."""
-        self._runner.handle = handler
+    async def start(self, handler: JobHandler, give_up: GiveUp | None = None) -> None:
+        """Begins to work. Returns at once, also when the queue is away.
+
+        ``give_up`` is told of each job that becomes a dead letter, at least once, and before it is one.
+        """
+        self._runner.handle, self._runner.give_up = handler, give_up
         self._loops = [
             asyncio.create_task(self._repeat(self.process_messages), name=f"queue of {self._worker}"),
             asyncio.create_task(self._repeat(self._keep), name=f"claims of {self._worker}"),

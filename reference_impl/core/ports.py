@@ -81,8 +81,12 @@ class PresenceStore(Protocol):
     async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
         """Takes leases or renews them, in one round trip. Returns those that were not there before."""
 
-    async def release(self, lease: Lease, linger_s: float) -> None:
-        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed."""
+    async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
+        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed.
+
+        ``is_lost``: its connection broke without a goodbye. When the device comes back and then says goodbye, what
+        it has lost before ends together with this lease: nobody waits for it any more.
+        """
 
     async def expire(self) -> list[EndedLease]:
         """Removes the leases whose time is over, and returns those that nobody else was told of."""

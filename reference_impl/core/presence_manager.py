@@ -111,7 +111,7 @@ class PresenceManager:
             self._devices -= Counter([user_id])  # drops users who reach zero
             linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
             try:
-                await self._store.release(lease, linger_s)
+                await self._store.release(lease, linger_s, is_lost=lost)
                 self._hop("lease_released", lease, linger_s=linger_s)
             except Unavailable as error:
                 logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)

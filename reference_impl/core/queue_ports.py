@@ -87,3 +87,13 @@ class PushProvider(Protocol):
 
     async def stop(self) -> None:
         """Ends the connections. Idempotent."""
+
+
+class Webhook(Protocol):
+    """An endpoint on the network that is told something, at least once: the caller repeats what was not confirmed."""
+
+    async def post(self, body: bytes, *, idempotency_key: str) -> None:
+        """On return the other side has it. Raises as ``PushProvider.send`` does."""
+
+    async def stop(self) -> None:
+        """Ends the connections. Idempotent."""

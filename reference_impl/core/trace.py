@@ -103,3 +103,8 @@ class FileHopRecorder(HopRecorder):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def recorder_for(trace_file: Path | None, instance_id: str) -> HopRecorder:
+    """One that writes to a file, or none at all."""
+    return HopRecorder() if trace_file is None else FileHopRecorder(trace_file, instance_id)

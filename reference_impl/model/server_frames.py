@@ -131,7 +131,8 @@ class AiResponseData(msgspec.Struct, frozen=True, kw_only=True):
     is_final: bool
     """Nothing more follows, be it complete or failed."""
     error: str | None = None
-    """Why there is no answer, for people."""
+    """Why there is no answer, for programs: ``timeout``, ``unavailable``, ``away``, ``refused``. For people there is a
+    message of the assistant."""
 
 
 class ErrorData(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Any
 from reference_impl.core.event_bus import EventBus
 from reference_impl.model.events import (
     AIEvent,
+    Audience,
     DeliveryEvent,
     Event,
     EventTypes,
@@ -71,8 +72,9 @@ class AuditLog:
         """The server says something about itself."""
         if event.type == EventTypes.SYSTEM_ERROR:
             self.errors[event.code] += 1
-        logger.log(LEVELS[event.severity], "%s from %s: %s (%s)", event.type, event.source, event.message, event.code)
-        self._keep(event, code=event.code, message=event.message, severity=event.severity, audience=event.audience)
+        said = event.message if event.audience is Audience.OPERATORS else f"to {event.audience}"
+        logger.log(LEVELS[event.severity], "%s from %s: %s (%s)", event.type, event.source, said, event.code)
+        self._keep(event, code=event.code, message=said, severity=event.severity, audience=event.audience)
 
     def _keep(self, event: Event, **more: Any) -> None:
         self.recent.append(

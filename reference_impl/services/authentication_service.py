@@ -10,7 +10,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from reference_impl.core.ports import Clock, TicketStore
-from reference_impl.model.conversations import validated_user_id
+from reference_impl.model.assistant import validated_person
 from reference_impl.model.errors import AuthenticationFailed, Invalid
 from reference_impl.model.json_values import has_only_text
 from reference_impl.model.signatures import Forged, Signer
@@ -54,7 +54,7 @@ class AuthenticationService:
         """A token for ``user_id`` that is valid for ``ttl_s`` seconds, and who it stands for. Raises ``Invalid``."""
         now = self._clock()
         identity = Identity(
-            user_id=validated_user_id(user_id),
+            user_id=validated_person(user_id),
             display_name=display_name or user_id,
             expires_at=now + timedelta(seconds=ttl_s),
             token_id=str(uuid7()),
@@ -85,7 +85,7 @@ class AuthenticationService:
                 options={"require": ["sub", "exp", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
             expires_at = datetime.fromtimestamp(claims["exp"], self._clock().tzinfo)
-            user_id = validated_user_id(claims["sub"])
+            user_id = validated_person(claims["sub"])
         except (jwt.InvalidTokenError, Invalid, TypeError, ValueError, OverflowError) as error:
             raise AuthenticationFailed("the token is not valid") from error
         if expires_at <= self._clock():

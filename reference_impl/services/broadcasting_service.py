@@ -13,6 +13,7 @@ from reference_impl.core.trace import HopRecorder
 from reference_impl.model.envelope import EncodedFrame, encode_frame, encode_new_message
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.events import (
+    AIEvent,
     Audience,
     EventTypes,
     MessageEvent,
@@ -23,6 +24,7 @@ from reference_impl.model.events import (
 from reference_impl.model.notification_content import NotificationData
 from reference_impl.model.positions import PositionKind
 from reference_impl.model.server_frames import (
+    AiResponseData,
     DeliveredData,
     ReadData,
     ServerData,
@@ -72,6 +74,9 @@ class BroadcastingService:
         event_bus.subscribe_async(EventTypes.CHAT_READ, self.broadcast_position)
         event_bus.subscribe_async(EventTypes.CHAT_DELIVERED, self.broadcast_position)
         event_bus.subscribe_async(EventTypes.SYSTEM_NOTIFICATION, self.broadcast_notification)
+        event_bus.subscribe_async(EventTypes.AI_RESPONSE_REQUESTED, self.broadcast_answer_event)
+        event_bus.subscribe_async(EventTypes.AI_RESPONSE_GENERATED, self.broadcast_answer_event)
+        event_bus.subscribe_async(EventTypes.AI_RESPONSE_FAILED, self.broadcast_answer_event)
 
     def broadcast_message(self, event: MessageEvent) -> None:
         """Hands a stored message over to all instances. Does not wait for them."""
@@ -108,6 +113,26 @@ class BroadcastingService:
             await self._send_to_audience(event, frame)
         except Unavailable as error:
             self._lost("system_notification", error)
+
+    async def broadcast_answer_event(self, event: AIEvent) -> None:
+        """Shows that an answer is coming, has come, or is not coming."""
+        data = AiResponseData(
+            message_id=event.question_id,
+            user_id=event.assistant_id,
+            text=event.answer.content.get("text", "") if event.answer else "",
+            is_final=event.type != EventTypes.AI_RESPONSE_REQUESTED,
+            error=event.reason,
+        )
+        await self.broadcast_answer(event.conversation_id or "", data)
+
+    async def broadcast_answer(self, conversation_id: str, data: AiResponseData) -> None:
+        """Shows how far an answer has come. A socket that is behind gets only the latest."""
+        key = f"ai_response:{data.message_id}"
+        frame = encode_frame(data, conversation_id=conversation_id, timestamp=self._clock(), key=key)
+        try:
+            await self.connection_manager.send_to_conversation(conversation_id, frame)
+        except Unavailable as error:
+            self._lost("ai_response", error)
 
     async def send_direct_message(
         self,

@@ -1,9 +1,18 @@
 """Says when the server stops asking a service that keeps failing, and when it asks again."""
 
+from collections.abc import Mapping
+
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock
 from reference_impl.model.circuit_breaker import CircuitBreaker, CircuitState
 from reference_impl.model.event_factories import create_system_error, create_system_notification
+
+
+def report_circuits(breakers: Mapping[str, CircuitBreaker | None], *, event_bus: EventBus, clock: Clock) -> None:
+    """Reports on each of them, by what is behind it."""
+    for service, breaker in breakers.items():
+        if breaker is not None:
+            report_circuit(breaker, service, event_bus=event_bus, clock=clock)
 
 
 def report_circuit(breaker: CircuitBreaker, service: str, *, event_bus: EventBus, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.queue_ports import PushProvider
 from reference_impl.core.trace import OFF, HopRecorder
+from reference_impl.logs import belonging_to
 from reference_impl.model.health import Health
 from reference_impl.model.jobs import Job, PermanentFailure
 from reference_impl.model.notification_content import NotificationData
@@ -69,7 +70,8 @@ class NotificationService:
             push = _decode(job.payload)
         except msgspec.DecodeError as error:
             raise PermanentFailure("the job is no push") from error
-        await self._provider.send(push.user_id, push.notification, idempotency_key=job.id)
+        with belonging_to(message_id=push.notification.get("message_id")):
+            await self._provider.send(push.user_id, push.notification, idempotency_key=job.id)
         if self._recorder.on:
             message = push.notification.get("message_id")
             self._recorder.hop("push_sent", user_id=push.user_id, message=message, attempt=job.attempts + 1)

@@ -4,8 +4,11 @@ import json
 import logging
 from typing import Any, cast
 
+import httpx2
 import pytest
 
+from reference_impl.adapters.store_memory import MemoryStore
+from reference_impl.app import create_app
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.trace import HopRecorder
@@ -19,10 +22,11 @@ from reference_impl.model.event_factories import (
     create_system_notification,
     create_user_event,
 )
-from reference_impl.model.events import AIEvent, Audience, Event, EventTypes, Severity
+from reference_impl.model.events import AIEvent, Audience, Event, EventTypes, Severity, SystemEvent
 from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.circuit_reports import report_circuit
+from reference_impl.settings import Settings
 from tests.fakes import NOON
 
 
@@ -160,3 +164,25 @@ def test_the_audit_log_counts_and_keeps(bus: EventBus, caplog: pytest.LogCapture
         "ws_connect": "INFO", "ai_response_failed": "WARNING", "system_error": "ERROR", "ws_disconnect": "INFO"
     }  # fmt: skip
     assert audit.recent[1]["severity"] == Severity.ERROR
+
+
+async def test_an_operator_speaks_to_everybody(bus: EventBus, caplog: pytest.LogCaptureFixture) -> None:
+    """On every instance; nobody else may. Who spoke is in the log, what was said is not."""
+    secret = "a secret of this test's own, thirty-two bytes and more"
+    app = create_app(Settings(secret_key=secret), store=MemoryStore())
+    said: list[SystemEvent] = []
+    app.state.services.event_bus.subscribe(EventTypes.SYSTEM_NOTIFICATION, said.append)
+    tokens = {
+        role: app.state.services.authentication.issue_token(role, is_operator=role == "operator")[0]
+        for role in ("operator", "user")
+    }
+    body = {"text": "maintenance tonight", "level": "warning"}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        for role, status in (("user", 403), ("operator", 202)):
+            headers = {"Authorization": f"Bearer {tokens[role]}"}
+            answer = await http.post("/api/v1/operator/announcements", json=body, headers=headers)
+            assert answer.status_code == status
+        assert (await http.post("/api/v1/operator/announcements", json=body)).status_code == 401
+    (event,) = said
+    assert (event.audience, event.message, event.severity) == (Audience.EVERYBODY, "maintenance tonight", "warning")
+    assert "maintenance" not in caplog.text
