@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,6 +14,7 @@ from reference_impl.api.deps import Services
 from reference_impl.api.doors import Doors, add_middleware
 from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
+from reference_impl.core.clock import utc_now
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
@@ -50,11 +50,6 @@ from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
 from reference_impl.services.push_fallback import PushFallback
 from reference_impl.settings import Settings
-
-
-def utc_now() -> datetime:
-    """The clock of the whole instance."""
-    return datetime.now(UTC)
 
 
 def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
@@ -164,7 +159,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         recorder=recorder,
     )
-    memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
+    memberships = make(
+        "memberships", Memberships, store=store, connections=connection_manager, feeds=feeds, clock=clock
+    )
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
     connections = make(
         "distributed_connection_manager",
@@ -193,7 +190,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     notifications = make(
         "notification_service",
         NotificationService,
-        queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
+        queue=make("message_queue", MessageQueue, queue=push_queue, queue_name="push", worker=instance_id),
         provider=push_provider,
         recorder=recorder,
     )

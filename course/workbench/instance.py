@@ -44,6 +44,8 @@ class Job(msgspec.Struct, kw_only=True):
     """A pickle of a dict: part name → class. Made by ``cloudpickle``, so it may hold a notebook's classes."""
     app_file: str | None = None
     """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
+    peer_urls: list[str] = msgspec.field(default_factory=list)
+    """The other instances, where they are known already. At the first start the owner tells them later."""
 
 
 class Owner:
@@ -120,6 +122,7 @@ def _make_server(job: Job) -> tuple[uvicorn.Server, Callable[[], dict[str, Any]]
     settings = Settings()
     overrides = _unpickled(job.overrides_file) if job.overrides_file else {}
     app = create_app(settings, **overrides)
+    app.state.peer_urls = job.peer_urls or app.state.peer_urls
     return build_server(app, settings, job.host, job.port), app.state.chat.snapshot
 
 
@@ -164,14 +167,16 @@ def _listen_to_owner(
 ) -> None:
     for line in owner.questions:
         request = json.loads(line)
-        loop.call_soon_threadsafe(_answer, owner, request["id"], snapshot)
+        loop.call_soon_threadsafe(_answer, owner, request, server.config.app, snapshot)
     server.force_exit = True  # nobody is left to say goodbye to
     server.should_exit = True
     threading.Timer(ORPHAN_DEADLINE_S, os._exit, [1]).start()
 
 
-def _answer(owner: Owner, number: int, snapshot: Callable[[], dict[str, Any]]) -> None:
-    owner.say({"id": number, "snapshot": snapshot()})
+def _answer(owner: Owner, request: dict[str, Any], app: Any, snapshot: Callable[[], dict[str, Any]]) -> None:
+    if request["do"] == "meet":
+        app.state.peer_urls = request["peer_urls"]
+    owner.say({"id": request["id"], "snapshot": snapshot()})
 
 
 def _readable(error: Exception) -> str:
