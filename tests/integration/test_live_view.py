@@ -49,9 +49,10 @@ async def test_it_shows_what_the_instances_hold_and_what_is_done_to_them(sent: l
 
 async def assert_same_state(lab: Lab, view: LiveView, number: int) -> None:
     """What the hops tell of an instance, beside what it says of itself."""
-    async with asyncio.timeout(5):  # an instance may hear its own message later than the one next door
-        while set((said := await lab.state(number))["conversations"].values()) != {1}:
-            await asyncio.sleep(0.01)
+    said = await lab.state(number)
+    async with asyncio.timeout(5):
+        while set(said["conversations"].values()) != {1}:  # it may hear its message later than the one next door
+            said = await lab.state(number)
     instance = f"instance-{number}"
     users = sorted(record["user_id"] for record in said["connections"])
     by_hops = {manager: view.state(instance, manager) for manager in ("connections", "outboxes", "leases", "channels")}
