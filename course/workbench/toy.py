@@ -50,6 +50,11 @@ class ToyServer:
         if self._folder is not None:
             await asyncio.to_thread(self._folder.remove)
 
+    async def kill(self) -> None:
+        """SIGKILL: it gets no chance to clean up."""
+        if self._process is not None:
+            await self._process.kill()
+
     @property
     def url(self) -> str:
         """Its HTTP address."""

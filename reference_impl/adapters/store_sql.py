@@ -1,6 +1,7 @@
-"""The store in a SQL database: messages, conversations and positions together."""
+"""The store in a SQL database: messages, conversations, positions and access together."""
 
 from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.store_sql_access import SqlAccessStore
 from reference_impl.adapters.store_sql_conversations import SqlConversationStore
 from reference_impl.adapters.store_sql_messages import SqlMessageStore
 from reference_impl.adapters.store_sql_positions import SqlPositionStore
@@ -8,7 +9,7 @@ from reference_impl.core.ports import Store
 from reference_impl.model.health import Health
 
 
-class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, Store):
+class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, SqlAccessStore, Store):
     """All of them over one ``SqlDatabase``. ``database_url`` is, for example, ``sqlite:///chat.db``."""
 
     def __init__(self, database_url: str) -> None:
@@ -16,6 +17,7 @@ class SqlStore(SqlMessageStore, SqlConversationStore, SqlPositionStore, Store):
         SqlMessageStore.__init__(self, database)
         SqlConversationStore.__init__(self, database)
         SqlPositionStore.__init__(self, database)
+        SqlAccessStore.__init__(self, database)
 
     async def start(self) -> None:
         """Opens the database and creates what is missing."""

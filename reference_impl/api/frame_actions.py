@@ -48,6 +48,7 @@ class FrameActions:
         self._answer = answer
         self._replays: dict[str, asyncio.Task[None]] = {}
         self._typed_in: set[str] = set()
+        self._expiry = self._end_with_the_token()
 
     async def act(self, frame: ClientFrame) -> None:
         """Does what the frame asks for. Raises ``ChatError``."""
@@ -55,7 +56,7 @@ class FrameActions:
             case PongFrame():
                 self._services.confirmations.take_pong(self._connection, frame.timestamp)
             case AuthFrame():
-                self._renew(frame)
+                await self._renew(frame)
             case _:
                 await self._act_on(self._conversation_of(frame), frame)
 
@@ -69,6 +70,7 @@ class FrameActions:
 
     async def stop(self) -> None:
         """The connection has gone: ends its replays, and its user's typing."""
+        self._expiry.cancel()
         for replay in self._replays.values():
             replay.cancel()
         if self._replays:
@@ -105,11 +107,20 @@ class FrameActions:
         self._answer(ack, conversation_id)
         self._hop("acked", conversation_id, frame, message_id=message.id)
 
-    def _renew(self, frame: AuthFrame) -> None:
+    async def _renew(self, frame: AuthFrame) -> None:
         identity = self._services.authentication.verify_token(frame.token)
         if identity.user_id != self._identity.user_id:
             raise Forbidden("the new token is another user's; open a connection of your own for them")
+        await self._services.access.require(identity)
         self._identity = identity
+        self._connection.token_id = identity.token_id
+        self._expiry.cancel()
+        self._expiry = self._end_with_the_token()
+
+    def _end_with_the_token(self) -> asyncio.TimerHandle:
+        left_s = (self._identity.expires_at - self._services.clock()).total_seconds()
+        close, reason = self._connection.close, "the token has expired"
+        return asyncio.get_running_loop().call_later(left_s, close, CloseCode.AUTHENTICATION_FAILED, reason)
 
     async def _replay(self, conversation_id: str, last_seq: int, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from reference_impl.model.messages import MessageInfo
+from reference_impl.model.messages import AwareTime, MessageInfo
 from reference_impl.model.server_frames import ServerData, action_of
 
 
@@ -26,7 +26,7 @@ class _Envelope(msgspec.Struct, frozen=True):
     action: str
     data: ServerData
     conversation_id: str | None
-    timestamp: datetime
+    timestamp: AwareTime
 
 
 _encode = msgspec.json.Encoder().encode

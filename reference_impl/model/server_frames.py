@@ -112,7 +112,8 @@ class SystemNotificationData(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Literal["info", "warning", "error"]
     code: str
-    """What it is about, for programs."""
+    """What it is about, for programs: ``restarting``; on a device-wide connection ``conversation_joined``,
+    ``conversation_left`` and ``participants_changed``, of the conversation that the frame names."""
     text: str
     """The same for people."""
     details: dict[str, Any] | UnsetType = UNSET
@@ -131,7 +132,8 @@ class AiResponseData(msgspec.Struct, frozen=True, kw_only=True):
     is_final: bool
     """Nothing more follows, be it complete or failed."""
     error: str | None = None
-    """Why there is no answer, for people."""
+    """Why there is no answer, for programs: ``timeout``, ``unavailable``, ``away``, ``refused``. For people there is a
+    message of the assistant."""
 
 
 class ErrorData(msgspec.Struct, frozen=True, kw_only=True):

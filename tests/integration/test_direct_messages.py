@@ -11,13 +11,15 @@ NOTE = NotificationData(title="Backup", body="Your backup is ready", conversatio
 DATA = SystemNotificationData(level="info", code="backup_ready", text="Your backup is ready")
 SHOWN = {"level": "info", "code": "backup_ready", "text": "Your backup is ready"}
 
+KEY = "shared by all instances, 32 letters"
+
 
 async def test_a_direct_message_finds_its_way() -> None:
     """Sent by one instance: to the sockets of the user on another, to those of one device type, else as a push."""
-    async with Lab(instances=1) as lab:
+    async with Lab(instances=1, settings={"SECRET_KEY": KEY}) as lab:
         phone = await lab.client("ann", device_type="mobile", conversation=None)
         laptop = await lab.client("ann", device_type="desktop")
-        settings = Settings(demo_login=True, redis_url=lab.redis.url, redis_prefix=lab.key_prefix)
+        settings = Settings(secret_key=KEY, redis_url=lab.redis.url, redis_prefix=lab.key_prefix)
         sender = compose(settings, {})
         send = sender.broadcasting.send_direct_message
         try:

@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reference_impl.model.bus_messages import DirectFrame, MembershipChanged, decode_bus_message, encode_bus_message
@@ -176,7 +176,7 @@ def test_the_list_of_server_frames_is_complete() -> None:
 def test_bus_messages_survive_the_trip() -> None:
     """What is decoded is what was encoded, of the same kind."""
     for message in (
-        MembershipChanged(instance_id="i", user_ids=["ann"]),
+        MembershipChanged(instance_id="i", user_ids=["ann"], conversation_id="c"),
         DirectFrame(instance_id="i", target_user_id="ann", frame='{"a":"ü"}', device_type=None),
     ):
         assert decode_bus_message(encode_bus_message(message)) == message
@@ -197,6 +197,7 @@ def test_the_window_slides() -> None:
     limiter.admit("ann", 16)
 
 
+@example([0.38225934971204023, 0.0, 2.0, 3.0])  # at the very end of a window, one rounding away from it
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=60))
 def test_no_window_has_more_than_the_limit(pauses: list[float]) -> None:
     """Whatever the rhythm, no span of the window's length holds more admitted messages than allowed."""
@@ -209,7 +210,7 @@ def test_no_window_has_more_than_the_limit(pauses: list[float]) -> None:
         except RateLimited as refused:
             waits.append(refused.retry_after)
     assert all(0 < wait <= 5 for wait in waits)
-    assert all(len([t for t in admitted if start - 5 < t <= start]) <= 3 for start in admitted)
+    assert all(len([t for t in admitted if t <= start < t + 5]) <= 3 for start in admitted)
 
 
 def test_the_limiter_forgets_idle_users() -> None:
