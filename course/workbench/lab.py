@@ -1,6 +1,7 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
+import logging
 import secrets
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any, Self
 import httpx2
 
 from course.errors import UserError
+from course.workbench.chat_page import ChatPage
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
 from course.workbench.lab_redis import LabRedis
@@ -21,6 +23,7 @@ from course.workbench.views.state import InstanceState
 __all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
+logger = logging.getLogger(__name__)
 
 
 class Lab:
@@ -60,6 +63,7 @@ class Lab:
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
+        self._invitations: set[asyncio.Task[str]] = set()
         self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
         self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
@@ -88,6 +92,8 @@ class Lab:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
             self._ticker = None
+        for invitation in self._invitations:
+            invitation.cancel()
         for client in self.clients:
             client.kill()
         try:
@@ -185,6 +191,21 @@ class Lab:
                     self._members.add((name, user))
         return conversation_id
 
+    def page(
+        self, user: str, *, instance: int = 0, conversation: str | None = "general", height: int = 600
+    ) -> ChatPage:
+        """The chat page of an instance, shown in the cell, with ``user`` signed in and in the conversation.
+
+        When the instance ends, the page goes on with another one. Raises ``UserError`` for an instance that is none.
+        """
+        query = {"user": user} | ({"conversation": conversation} if conversation else {})
+        url = str(httpx2.URL(self.url(instance), path="/", params=query))
+        if conversation:
+            invitation = asyncio.get_running_loop().create_task(self.conversation(conversation, user))
+            self._invitations.add(invitation)
+            invitation.add_done_callback(self._invited)
+        return ChatPage(url, f"Chat as {user}", height)
+
     # -- instances -------------------------------------------------------------------------------------------
 
     def url(self, instance: int = 0) -> str:
@@ -243,6 +264,11 @@ class Lab:
         return "\n".join(lines)
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _invited(self, invitation: asyncio.Task[str]) -> None:
+        self._invitations.discard(invitation)
+        if not invitation.cancelled() and (error := invitation.exception()):
+            logger.warning("the user of a page is in no conversation: %s", error)
 
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None

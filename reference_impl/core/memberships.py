@@ -6,8 +6,10 @@ from reference_impl.core.access_ports import Access
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feeds import ConversationFeeds
-from reference_impl.core.ports import Store
+from reference_impl.core.ports import Clock, Store
 from reference_impl.model.close_codes import CloseCode
+from reference_impl.model.envelope import encode_frame
+from reference_impl.model.server_frames import SystemNotificationData
 
 logger = logging.getLogger(__name__)
 
@@ -16,14 +18,16 @@ class Memberships:
     """Keeps the connections of this instance in step with the store.
 
     A connection on one conversation ends when its user is no longer in it. A device-wide one follows its
-    user in and out of conversations. Any ends when its user is banned or its token signed out.
+    user in and out of conversations, and is told so: a client that shows them all has to know. Any ends when its
+    user is banned or its token signed out.
 
     Others' messages say whom to look at, at once; ``reconcile`` looks at everybody whose membership version
     has changed, whatever was lost. A user whose version is not known yet has just connected, and is looked
     at, too: they may have been removed between the check at the door and this moment.
     """
 
-    def __init__(self, *, store: Store, connections: ConnectionManager, feeds: ConversationFeeds) -> None:
+    def __init__(self, *, store: Store, connections: ConnectionManager, feeds: ConversationFeeds, clock: Clock) -> None:
+        self._clock = clock
         self._store = store
         self._connections = connections
         self._feeds = feeds
@@ -74,14 +78,26 @@ class Memberships:
             return False
         return True
 
+    def tell_members(self, conversation_id: str) -> None:
+        """Tells the device-wide connections here that somebody has come into the conversation, or left it."""
+        for connection in tuple(self._connections.index.by_conversation.get(conversation_id, {}).values()):
+            if connection.is_device_wide:
+                self._tell(connection, conversation_id, "participants_changed", "Somebody has come or gone.")
+
     async def _follow(self, connection: Connection, allowed: set[str]) -> None:
         for conversation_id in allowed - connection.joined_ids:
             await self._feeds.join(conversation_id, connection)
             self._connections.subscribe(connection, conversation_id)
+            self._tell(connection, conversation_id, "conversation_joined", "You are in this conversation now.")
         for conversation_id in connection.joined_ids - allowed:
             self._connections.unsubscribe(connection, conversation_id)
             await self._feeds.leave(conversation_id, connection)
+            self._tell(connection, conversation_id, "conversation_left", "You are not in this conversation any more.")
 
     def _end_if_removed(self, connection: Connection, allowed: set[str]) -> None:
         if not connection.joined_ids <= allowed:
             connection.close(CloseCode.ACCESS_DENIED, "no longer a participant", discard=True)
+
+    def _tell(self, connection: Connection, conversation_id: str, code: str, text: str) -> None:
+        data = SystemNotificationData(level="info", code=code, text=text)
+        connection.send(encode_frame(data, conversation_id=conversation_id, timestamp=self._clock()))

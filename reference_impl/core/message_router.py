@@ -156,9 +156,9 @@ class MessageRouter:
         )
         await self._publish(BROADCAST_CHANNEL, message)
 
-    async def publish_membership(self, user_ids: list[str]) -> None:
-        """Tells every instance that users have joined or left a conversation. Raises ``Unavailable``."""
-        message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids)
+    async def publish_membership(self, user_ids: list[str], conversation_id: str | None = None) -> None:
+        """Tells every instance to look at what these users may hear. Raises ``Unavailable``."""
+        message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids, conversation_id=conversation_id)
         await self._publish(BROADCAST_CHANNEL, message)
 
     async def publish_presence(self, changes: list[tuple[PresenceChange, list[str]]]) -> None:

@@ -60,9 +60,11 @@ class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
 
 
 class MembershipChanged(BusMessage, frozen=True, kw_only=True, tag="membership"):
-    """These users have joined or left a conversation. The store says which."""
+    """What these users may hear has changed: they have joined or left a conversation, if one is named, were banned,
+    or have signed out. The store says what."""
 
     user_ids: list[str]
+    conversation_id: str | None = None
 
 
 class PresenceChanged(BusMessage, frozen=True, kw_only=True, tag="presence"):

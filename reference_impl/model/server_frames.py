@@ -112,7 +112,8 @@ class SystemNotificationData(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Literal["info", "warning", "error"]
     code: str
-    """What it is about, for programs."""
+    """What it is about, for programs: ``restarting``; on a device-wide connection ``conversation_joined``,
+    ``conversation_left`` and ``participants_changed``, of the conversation that the frame names."""
     text: str
     """The same for people."""
     details: dict[str, Any] | UnsetType = UNSET

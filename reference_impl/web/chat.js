@@ -48,11 +48,11 @@ async function start() {
   loading = new Loading({ api, store, track: (id, seq) => client.track(id, seq), changed });
   loading.removed = removeConversation;
   composer = new Composer({ send, tellTyping: (id, isTyping) => client.typing(id, isTyping) });
-  dialogs = openDialogs({ api, store, opened, changed: () => loading.reload() });
+  dialogs = openDialogs({ api, store, opened, changed: refresh });
   listenToClient();
   listenToPage();
   byId("app").hidden = false;
-  await loading.reload().catch((error) => noteEvent(error.message));
+  await refresh();
   client.start();
   openNamed();
 }
@@ -82,7 +82,7 @@ function connectionChanged(next) {
   state = { ...next, hasBeenLive: state.hasBeenLive || next.phase === "live" };
   if (next.phase === "live") {
     api.use(next.base);
-    loading.reload().catch(() => {});
+    refresh();
     const behind = next.behind.length ? "catching up" : "nothing was missed";
     noteEvent(`Live on ${next.instanceId} (${host(next.base)})${isReturn ? ` · ${behind}` : ""}`);
   } else if (next.phase === "waiting") {
@@ -96,7 +96,7 @@ function connectionChanged(next) {
 function messageCame({ message, caughtUp }) {
   if (message.sender_name) store.names.set(message.sender_id, message.sender_name);
   const conversation = store.conversations.get(message.conversation_id);
-  if (!conversation) return loading.reload().catch(() => {}); // one that is new to us: its history has the message
+  if (!conversation) return refresh(); // one that is new to us: its history has the message
   conversation.add({ ...message, sender_name: message.sender_name ?? store.nameOf(message.sender_id) });
   if (message.sender_id === store.me.id) return;
   client.mark("delivered", conversation.id, message.seq);
@@ -122,7 +122,7 @@ function resumed({ conversationId, recovered, missed }) {
 function headsCame(heads) {
   const known = store.conversations;
   const isSame = Object.keys(heads).length === known.size && Object.keys(heads).every((id) => known.has(id));
-  if (!isSame) loading.reload().catch(() => {});
+  if (!isSame) refresh();
 }
 
 function frameCame({ action, data, conversation_id: conversationId }) {
@@ -133,21 +133,26 @@ function frameCame({ action, data, conversation_id: conversationId }) {
   if (action === "user_online" || action === "user_offline") store.online.set(data.user_id, action === "user_online");
   if (action.startsWith("device_") && data.user_id === store.me.id) loading.ownDevices().catch(() => {});
   if (action === "ai_response") answerCame(conversation, data);
-  if (action === "system_notification") notified(conversation, data);
+  if (action === "system_notification") notified(data);
   if (action === "error") toast(data.message ?? data.code);
 }
 
 /** An answer in the making. When it is final, its message takes its place. */
-function answerCame(conversation, { message_id: questionId, text = "", error = null, is_final: isFinal = false }) {
-  const isHere = conversation?.messages.some((one) => one.reply_to_message_id === questionId && one.sender_type !== "user");
-  if (!conversation || isHere) return;
-  if (isFinal && !error && !text) conversation.answers.delete(questionId);
-  else conversation.answers.set(questionId, { text, error });
+function answerCame(conversation, { message_id: questionId, user_id: userId, text, error = null }) {
+  const isThere = conversation?.messages.some((one) => one.reply_to_message_id === questionId && one.sender_id === userId);
+  if (conversation && !isThere) conversation.answers.set(questionId, { userId, text, error });
 }
 
-function notified(conversation, data) {
-  if (data.message ?? data.text) toast(data.message ?? data.text);
-  loading.reload().catch(() => {});
+/** Changes of membership are seen in the list; what else the server says is said to the user. */
+function notified({ level, code, text }) {
+  const isSeen = ["conversation_joined", "conversation_left", "participants_changed"].includes(code);
+  if (isSeen) refresh();
+  else toast(text, level);
+}
+
+async function refresh() {
+  await loading.reload().catch((error) => noteEvent(error.message));
+  if (!store.open && !location.hash && firstToOpen()) openNamed();
 }
 
 // ---- what the user does ---------------------------------------------------------------------------------------
@@ -245,10 +250,11 @@ function openNamed() {
   if (conversation) byId(matchMedia("(hover: hover)").matches ? "message-text" : "thread-title").focus({ preventScroll: true });
 }
 
-/** Where both panes are seen, the latest; on a phone the list. */
+/** The one that `?conversation=` names, by id or title. Else, where both panes are seen, the latest. */
 function firstToOpen() {
-  const given = new URLSearchParams(location.search).get("conversation");
-  return given ?? (matchMedia("(min-width: 721px)").matches ? store.sorted[0]?.id : null);
+  const named = new URLSearchParams(location.search).get("conversation");
+  if (named) return store.sorted.find(({ id, title }) => id === named || title === named)?.id;
+  return matchMedia("(min-width: 721px)").matches ? store.sorted[0]?.id : null;
 }
 
 function removeConversation(conversation) {
@@ -257,8 +263,7 @@ function removeConversation(conversation) {
   client.forget(conversation.id);
   if (!wasOpen) return;
   toast(`You are not in “${conversation.title}” any more.`);
-  location.hash = "";
-  openNamed();
+  location.hash = "list";
 }
 
 // ---- drawing: at most once a frame ----------------------------------------------------------------------------
@@ -322,8 +327,8 @@ function announce(text) {
   byId("announcer").replaceChildren(el("span", {}, text));
 }
 
-function toast(text) {
-  byId("toast").replaceChildren(el("p", {}, text));
+function toast(text, level = "info") {
+  byId("toast").replaceChildren(el(`p.${level}`, {}, text));
   announce(text);
   setTimeout(() => byId("toast").firstElementChild?.textContent === text && byId("toast").replaceChildren(), 6000);
 }

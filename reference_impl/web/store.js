@@ -52,7 +52,7 @@ class Conversation {
   positions = new Map();
   /** user id → when their typing ends by itself, in ms */
   typing = new Map();
-  /** question's id → {text, error}: answers under way */
+  /** question's id → {userId, text, error}: answers under way */
   answers = new Map();
   /** Things to say among the messages: {afterSeq, text} */
   notes = [];
@@ -90,7 +90,8 @@ class Conversation {
     this.lastSeq = message.seq;
     this.lastAt = message.timestamp;
     this.typing.delete(message.sender_id);
-    this.answers.delete(message.reply_to_message_id);
+    const question = message.reply_to_message_id;
+    if (this.answers.get(question)?.userId === message.sender_id) this.answers.delete(question);
     for (const kind of ["delivered", "read"]) this.advance(kind, message.sender_id, message.seq);
   }
 

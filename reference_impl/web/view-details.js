@@ -1,7 +1,7 @@
 /** People, devices and the connection, on the right. */
 
 import { byId, el, icon, setText } from "./dom.js";
-import { count, timeWithSeconds } from "./format.js";
+import { timeWithSeconds } from "./format.js";
 import * as icons from "./icons.js";
 import { avatar } from "./view-list.js";
 
@@ -30,12 +30,12 @@ function person(store, conversation, id, isCreator) {
 export function renderDevices(devices, ownId) {
   const known = { web: "Browser", mobile: "Phone", desktop: "Desktop", tablet: "Tablet", bot: "Program" };
   byId("devices").replaceChildren(
-    ...devices.map(({ device_id: id, device_type: type, connections }) =>
+    ...devices.map(({ device_id: id, device_type: type }) =>
       el(
         "li",
         {},
         el("span.dot.good", { "aria-hidden": "true" }),
-        el("span.who", {}, known[type] ?? type, id === ownId && " (this one)", el("span.hint", {}, count(connections, "connection"))),
+        el("span.who", {}, known[type] ?? type, el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13))),
       ),
     ),
   );

@@ -87,7 +87,7 @@ function rows(store, conversation, pending, refused) {
     before = message;
   }
   for (const note of notes) wanted.push(divider(`note ${note.afterSeq}`, note.text, "note"));
-  for (const [id, answer] of conversation.answers) wanted.push(answerRow(id, answer));
+  for (const [id, answer] of conversation.answers) wanted.push(answerRow(store, id, answer));
   for (const one of pending) if (one.conversationId === conversation.id) wanted.push(pendingRow(one));
   for (const one of refused) if (one.pending.conversationId === conversation.id) wanted.push(refusedRow(one));
   return wanted;
@@ -171,13 +171,14 @@ function quote(store, message) {
   return el("p.quote", { dir: "auto", data: { to: message.seq } }, el("b", {}, name), " ", summaryOf(message));
 }
 
-function answerRow(id, { text, error }) {
+function answerRow(store, id, { userId, text, error }) {
+  const name = store.nameOf(userId);
   const make = () =>
     el(
       `li.message.answer${error ? ".failed" : ""}`,
       {},
-      avatar("AI", { small: true }),
-      el("div.bubble", {}, el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" })), error && el("p.problem", {}, error)),
+      avatar(name, { small: true }),
+      el("div.bubble", {}, el("p.from", {}, name), text || !error ? el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" })) : null, error && el("p.problem", {}, error)),
     );
   return { key: `answer ${id}`, looks: `${text}|${error}`, make };
 }
