@@ -69,6 +69,7 @@ export class SystemView {
 export function showAlerts(list, none, instances, at) {
   const alerts = alertsOf(instances);
   none.hidden = alerts.length > 0;
+  setText(none, [...instances.values()].some(isUp) ? "None." : "Nobody is there to say.");
   list.replaceChildren(
     ...alerts.map((alert) =>
       el(
