@@ -111,13 +111,10 @@ def _grade(chapter: ChapterInfo, folder: Path) -> list[Result]:
     try:
         theirs = parse(read_file(folder / name, folder))
     except Unreadable as error:
+        anew = "`python -m course.grader.generate` writes it anew"
         if not (folder / name).exists():
-            raise UserError(
-                f"{folder / name} is not there: `python -m course.grader.generate` writes it anew"
-            ) from None
-        raise UserError(
-            f"{folder / name}: {error.message}. Move it away, and `python -m course.grader.generate` writes it anew"
-        ) from None
+            raise UserError(f"{folder / name} is not there: {anew}") from None
+        raise UserError(f"{folder / name}: {error.message}. Move it away, and {anew}") from None
     if sys.stderr.isatty():
         with console.status(f"Grading {chapter.name} …"):
             results = grade(chapter, exercise(chapter.name), theirs)

@@ -13,7 +13,7 @@ import pytest
 from course.errors import UserError
 from course.grader import local
 from course.grader.generate import exercise
-from course.grader.notebooks import answers_of, grade_id, merged, read, spliced, stub_of, write
+from course.grader.notebooks import answers_of, code_cell, grade_id, merged, read, spliced, stub_of, write
 from course.grader.progress import Progress
 from course.grader.release import run_release
 from course.grader.run import Result
@@ -53,7 +53,7 @@ def solution_lines() -> list[str]:
 def test_the_exercises_are_a_valid_nbgrader_assignment(released: Path) -> None:
     """Schema 3: a unique grade_id a cell, points where it is graded, locked where it is not theirs."""
     for chapter in load().chapters:
-        notebook = nbformat.read(released / "exercises" / f"{chapter.name}.ipynb", as_version=4)
+        notebook = read(released / "exercises" / f"{chapter.name}.ipynb")
         nbformat.validate(notebook)
         found = [cell.metadata.nbgrader for cell in notebook.cells]
         assert len({cell.grade_id for cell in found}) == len(found)
@@ -86,7 +86,7 @@ def test_an_update_keeps_what_a_learner_has_written(tmp_path: Path) -> None:
     run_release(out)
     path = out / "exercises" / "01_basics.ipynb"
     theirs = read(path)
-    own = nbformat.v4.new_code_cell("mine = 1")
+    own = code_cell("mine = 1")
     theirs.cells.insert(4, own)
     write(spliced(theirs, {"answer-1": "my answer"}), path)
     (out / "notebooks" / "01_basics.ipynb").write_text("run and changed")
