@@ -87,6 +87,22 @@ def check(
 
 
 @app.command()
+def conform(
+    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:8000: the reference, or your own.")],
+    second_url: Annotated[str | None, typer.Option(help="A second instance of it, behind the same store.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="Also what takes minutes: heartbeats, high limits.")] = False,
+    patience: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds to wait for an answer.")] = 3.0,
+    only: Annotated[list[str] | None, typer.Option(help="This check, and what it needs. May be repeated.")] = None,
+) -> None:
+    """Ask a server, from outside, whether it keeps the protocol's promises."""
+    command = _module("course.conform.command")
+    raise typer.Exit(
+        command.run(url, second_url, json_output=as_json, slow=slow, patience_s=patience, only=tuple(only or ()))
+    )
+
+
+@app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Say what this machine has and lacks, and what that costs."""
     raise typer.Exit(_module("course.doctor").run(as_json=as_json))

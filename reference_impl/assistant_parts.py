@@ -40,6 +40,7 @@ def compose_assistant(
         "ai_message_queue",
         MessageQueue,
         queue=parts.make("ai_queue", ai_queue),
+        queue_name="ai",
         worker=settings.instance_id,
         max_attempts=ATTEMPTS,
         handler_timeout_s=settings.ai_timeout_s + 10,

@@ -1,20 +1,32 @@
 """The bodies of HTTP requests and answers. Unknown fields are refused: a typo must not pass for a default."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reference_impl.model.json_values import has_only_text
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _only_text(value: str) -> str:
+    if not has_only_text(value):
+        raise ValueError("must not hold a NUL, or half of a character")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_only_text)]
+"""What people see."""
+
+
 class TokenRequest(_Request):
     """Signs in as anybody, in demo mode."""
 
     user_id: str
-    display_name: str | None = Field(default=None, min_length=1, max_length=200)
+    display_name: Name | None = None
 
 
 class TokenResponse(BaseModel):
@@ -35,7 +47,7 @@ class TicketResponse(BaseModel):
 class ConversationCreateRequest(_Request):
     """A new conversation. The caller takes part without being named."""
 
-    title: str = Field(min_length=1, max_length=200)
+    title: Name
     participant_ids: list[str] = Field(default_factory=list, max_length=10_000)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from uuid_utils import uuid7
 
+from reference_impl.core.clock import utc_now
 from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.core.connection_index import ConnectionIndex
 from reference_impl.core.outbox import Outbox
@@ -26,9 +27,9 @@ class ConnectionManager:
         self,
         max_connections_per_user: int = 5,
         *,
-        instance_id: str,
-        clock: Clock,
-        recorder: HopRecorder,
+        instance_id: str = "local",
+        clock: Clock = utc_now,
+        recorder: HopRecorder | None = None,
         max_connections: int = 1000,
         outbox_frames: int = 256,
         outbox_bytes: int = 1024 * 1024,
@@ -42,7 +43,7 @@ class ConnectionManager:
         """Connections that were closed because they read too slowly, since the start."""
         self._superseded = 0  # by connections that have gone
         self._clock = clock
-        self._recorder = recorder
+        self._recorder = recorder or HopRecorder()
         self._traffic = traffic or Traffic()
         self._outbox_limits = (outbox_frames, outbox_bytes)
 

@@ -72,6 +72,7 @@ class DistributedConnectionManager:
         self.presence_manager = presence_manager
         self.conversation_feeds = conversation_feeds
         self.instance_id = instance_id
+        self.is_initialized = False
         self.is_draining = False
         self._memberships = memberships
         self._replay = replay
@@ -84,6 +85,7 @@ class DistributedConnectionManager:
         await self.message_router.start(self.handle_broadcast, self._catch_up)
         await self.presence_manager.start()
         await self.connection_slots.start()
+        self.is_initialized = True
 
     async def shutdown(self) -> None:
         """Ends connections, leases, feeds and the listener, in this order. Idempotent."""
@@ -117,8 +119,11 @@ class DistributedConnectionManager:
         The ``welcome`` frame is the first the device gets. It names the last message before the live ones, and
         nothing is missing between the two. With ``last_seq`` the connection is not live yet: ``resume`` it.
         ``address`` is whom it counts for under the limit on addresses, ``token_id`` what it ends with.
-        Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt.
+        Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt. ``RuntimeError``
+        before ``initialize``: nothing that other instances say would reach the device.
         """
+        if not self.is_initialized:
+            raise RuntimeError("this DistributedConnectionManager does not listen yet: await initialize() first")
         connection_id = connection_id or str(uuid7())
         await self.connection_slots.take(user_id, address, connection_id)
         try:

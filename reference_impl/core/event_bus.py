@@ -6,10 +6,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from reference_impl.core.clock import utc_now
 from reference_impl.core.ports import Clock
 from reference_impl.model.event_factories import create_system_error
 from reference_impl.model.events import Event, EventTypes
@@ -37,7 +37,7 @@ class EventBus:
     - Everything runs on one event loop. An event that another thread publishes is handed over to it.
     """
 
-    def __init__(self, *, clock: Clock = lambda: datetime.now(UTC), slow_s: float = SLOW_S) -> None:
+    def __init__(self, *, clock: Clock = utc_now, slow_s: float = SLOW_S) -> None:
         self.published: Counter[str] = Counter()
         """Event type → how many, since the start."""
         self.failures = 0

@@ -35,6 +35,7 @@ class MessageQueue:
         *,
         queue: WorkQueue,
         worker: str,
+        queue_name: str = "message_queue",
         workers: int = 16,
         batch_size: int = 100,
         max_attempts: int = 8,
@@ -43,6 +44,7 @@ class MessageQueue:
         claim_s: float = 30.0,
         dead_letter_alert: int = 100,
     ) -> None:
+        self.queue_name = queue_name
         self.batch_size = batch_size
         self.dead_letter_alert = dead_letter_alert
         self.counts: Counter[str] = Counter()
@@ -141,7 +143,8 @@ class MessageQueue:
         was_alarming = self.is_alarming
         self.sizes = await self._queue.sizes()
         if self.is_alarming and not was_alarming:
-            logger.error("%d dead letters: `course dead-letters list` shows why", self.sizes.dead)
+            name = self.queue_name
+            logger.error("%d dead letters: `course dead-letters list --queue %s` shows why", self.sizes.dead, name)
         await asyncio.sleep(self._claim_s / 3)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:

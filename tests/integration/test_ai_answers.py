@@ -14,10 +14,11 @@ import pytest
 from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.adapters.store_memory import MemoryStore
-from reference_impl.app import compose, utc_now
+from reference_impl.app import compose
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core import message_queue
 from reference_impl.core.ai_port import AiProvider
+from reference_impl.core.clock import utc_now
 from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.assistant import ASSISTANT_ID, AiRequest, Author, Turn

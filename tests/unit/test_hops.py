@@ -28,7 +28,7 @@ class OneLease:
     async def renew(self, leases: list[Lease], _lease_s: float) -> list[TakenLease]:
         return [TakenLease(lease, []) for lease in leases]
 
-    async def release(self, lease: Lease, linger_s: float) -> None:
+    async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
         self.ending = lease
 
     async def expire(self) -> list[EndedLease]:
