@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from reference_impl.api.deps import ServicesDep
+from reference_impl.api.deps import Onlooker, ServicesDep
 from reference_impl.api.schemas import PageConfig
 from reference_impl.model.origins import parsed_origin
 from reference_impl.settings import Settings
@@ -91,6 +91,12 @@ def content_security_policy(settings: Settings, host: str, peer_urls: Iterable[s
 async def chat_page(request: Request, services: ServicesDep) -> Response:
     """The chat page."""
     return await page("index.html", request, services.settings)
+
+
+@router.get("/monitor", include_in_schema=False, dependencies=[Onlooker])
+async def monitor_page(request: Request, services: ServicesDep) -> Response:
+    """The monitor page. Outside demo mode for operators only."""
+    return await page("monitor.html", request, services.settings)
 
 
 @router.get("/api/v1/page-config")
