@@ -11,7 +11,7 @@ import * as icons from "./icons.js";
 import { Loading } from "./loading.js";
 import { moveWithKeys } from "./keyboard.js";
 import { Session } from "./session.js";
-import { Store } from "./store.js";
+import { isProgram, Store } from "./store.js";
 import { host, noteEvent, connectionText, renderConnection, renderDevices, renderPeople } from "./view-details.js";
 import { renderList } from "./view-list.js";
 import { isAtEnd, renderThread, scrollToEnd, typingText } from "./view-thread.js";
@@ -100,6 +100,7 @@ function messageCame({ message, caughtUp }) {
   conversation.add({ ...message, sender_name: message.sender_name ?? store.nameOf(message.sender_id) });
   if (message.sender_id === store.me.id) return;
   client.mark("delivered", conversation.id, message.seq);
+  if (conversation === store.open && isAtEnd()) conversation.trim();
   if (conversation === store.open && !caughtUp) {
     announce(`${message.is_important ? "Important. " : ""}${message.sender_name}: ${summaryOf(message)}`);
   }
@@ -171,7 +172,7 @@ function listenToPage() {
   setText(byId("me-avatar"), initials(store.me.name));
   setText(byId("me-name"), store.me.name);
   const click = (id, react) => byId(id).addEventListener("click", react);
-  click("sign-out", () => (client.stop(), session.end()));
+  click("sign-out", signOut);
   click("offline", () => (state.phase === "stopped" || state.phase === "ended" ? client.start() : client.stop()));
   click("try-now", () => client.start());
   click("connection", () => showDetails(byId("details").hidden));
@@ -189,6 +190,13 @@ function listenToPage() {
   addEventListener("focus", changed);
   setInterval(() => state.phase === "waiting" && changed(), 250);
   showDetails(kept.get("details") ?? matchMedia("(min-width: 1180px)").matches, { focus: false });
+}
+
+/** The token is worth nothing from here on, wherever it may be. */
+async function signOut() {
+  client.stop();
+  await api.post("/auth/logout").catch(() => {});
+  session.end();
 }
 
 /** There is reason to hope: the pause is over. */
@@ -309,8 +317,9 @@ function markRead() {
 }
 
 function peopleText(conversation) {
-  const online = conversation.memberIds.filter((id) => id === store.me.id || store.online.get(id)).length;
-  return `${count(conversation.memberIds.length, "person", "people")} · ${online} online`;
+  const people = conversation.memberIds.filter((id) => !isProgram(id));
+  const online = people.filter((id) => id === store.me.id || store.online.get(id)).length;
+  return `${count(people.length, "person", "people")}, ${online} online${people.length < conversation.memberIds.length ? " · with the assistant" : ""}`;
 }
 
 function renderToLatest(conversation) {

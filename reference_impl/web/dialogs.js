@@ -4,7 +4,7 @@ import { byId, el } from "./dom.js";
 import { list } from "./format.js";
 import { person } from "./session.js";
 
-const SUGGESTED = ["alice", "bob", "carol"];
+const SUGGESTED = ["alice", "bob", "carol", "assistant"];
 
 /** `api`, `store`; `opened(conversation)` after one was begun, `changed()` after people came or went. */
 export function openDialogs({ api, store, opened, changed }) {

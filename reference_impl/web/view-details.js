@@ -3,6 +3,7 @@
 import { byId, el, icon, setText } from "./dom.js";
 import { timeWithSeconds } from "./format.js";
 import * as icons from "./icons.js";
+import { isProgram } from "./store.js";
 import { avatar } from "./view-list.js";
 
 export function renderPeople(store) {
@@ -16,8 +17,9 @@ export function renderPeople(store) {
 function person(store, conversation, id, isCreator) {
   const isMe = id === store.me.id;
   const name = store.nameOf(id);
-  const online = isMe || (store.online.get(id) ?? false);
-  const role = [online ? "online" : "offline", id === conversation.creatorId && "began it"].filter(Boolean).join(" · ");
+  const online = isProgram(id) ? undefined : isMe || (store.online.get(id) ?? false);
+  const presence = isProgram(id) ? `answers to @${id}` : online ? "online" : "offline";
+  const role = [presence, id === conversation.creatorId && "began it"].filter(Boolean).join(" · ");
   return el(
     "li",
     {},

@@ -2,21 +2,26 @@
 
 import asyncio
 import os
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from course import Lab
+from course.chat_client.reconnect import Backoff, ReconnectPolicy
+from course.chat_client.sequencer import Message, Sequencer
 from course.run_tests import find_browser
 
 DEADLINE_MS = 20_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+ELSEWHERE = "notebook.example"
+ARGUMENTS.append(f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1")
 UNREACHABLE = re.compile("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED")
 """What the browser itself writes down when an instance is not there; a page can not keep it from that."""
 
@@ -321,6 +326,64 @@ async def test_on_a_phone_one_pane_at_a_time(window: Open) -> None:
     assert small == []
 
 
+async def test_a_token_that_ends_is_no_end(lab: Lab, window: Open) -> None:
+    """4001: the page signs in anew, by itself, and is live again; what was sent meanwhile arrives."""
+    pat = await window("pat", "tokens")
+    async with pat.page.expect_request("**/api/v1/devices") as asked:
+        await pat.page.get_by_role("button", name="Go offline").click()
+        await pat.page.get_by_role("button", name="Go online").click()
+    token = (await (await asked.value).all_headers())["authorization"]
+    await pat.live()
+    http = await lab.http("pat")
+    assert (await http.post("/api/v1/auth/logout", headers={"Authorization": token})).status_code == 204
+    await expect(pat.page.locator("#events")).to_contain_text("4001")
+    await pat.live()
+    await pat.say("still here")
+    await expect(pat.last().locator(".ticks")).to_have_class(re.compile("stored"))
+
+
+async def test_the_assistant_answers_word_by_word(lab: Lab, window: Open) -> None:
+    """One can see the answer come; in the end it is a message like any other, once."""
+    quinn = await window("quinn", "questions", instance=1)
+    await quinn.page.get_by_label("Add somebody").fill("assistant")
+    await quinn.page.get_by_role("button", name="Add", exact=True).click()
+    await expect(quinn.page.locator("#people li", has_text="assistant")).to_contain_text("answers to @assistant")
+    await quinn.page.evaluate(
+        """() => new MutationObserver(() => {
+            const growing = document.querySelector(".message.answer .text");
+            if (growing) (window.seen ??= new Set()).add(growing.textContent);
+        }).observe(document.querySelector("#messages"), { childList: true, subtree: true })"""
+    )
+    question = "how does a message find its way to everybody who is connected to another instance than its sender"
+    await quinn.say(question)
+    answer = quinn.page.locator("#messages .message:not(.answer)", has_text="I am the offline assistant")
+    await expect(answer).to_contain_text(question)
+    await expect(quinn.page.locator("#messages .message")).to_have_count(2)
+    assert len(await quinn.page.evaluate("() => [...window.seen]")) > 1
+
+
+async def test_it_shows_in_the_frame_of_a_notebook(lab: Lab, browser: Browser) -> None:
+    """A page of another port of this machine may show it; one from elsewhere may not."""
+    notebook = lab.page("rose", conversation="framed")._repr_html_().encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + notebook)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{port}/")
+        await expect(page.frame_locator("iframe").locator("#connection")).to_contain_text("Live on")
+        await expect(page.frame_locator("iframe").locator("#thread-title")).to_have_text("framed")
+        async with page.expect_event("console", lambda message: "frame-ancestors" in message.text):
+            await page.goto(f"http://{ELSEWHERE}:{port}/")
+        await context.close()
+
+
 async def test_signing_in_by_hand(lab: Lab, window: Open, browser: Browser) -> None:
     """Any name, typed or picked; the same page can be left again."""
     context = await browser.new_context()
@@ -337,3 +400,150 @@ async def test_signing_in_by_hand(lab: Lab, window: Open, browser: Browser) -> N
     await page.get_by_role("button", name="bob").click()
     await expect(page.locator("#me-name")).to_have_text("bob")
     await context.close()
+
+
+SEQUENCER_RUN = """async ([base, runs]) => {
+    const { Sequencer } = await import(`${base}/static/sequencer.js`);
+    return runs.map(steps => {
+        const sequencer = new Sequencer(3);
+        return steps.map(([step, seq]) => {
+            let out = [];
+            if (step === "offer") out = sequencer.offer({ seq });
+            else if (step === "own") out = sequencer.offerOwn({ seq });
+            else if (step === "head") sequencer.noteHead(seq);
+            else sequencer.expectSnapshot(seq);
+            return [out.map(one => one.seq), sequencer.lastSeq, sequencer.hasGap, sequencer.duplicates];
+        });
+    });
+}"""
+
+POLICY_RUN = """async ([base, runs]) => {
+    const { ReconnectPolicy } = await import(`${base}/static/reconnect.js`);
+    return runs.map(steps => {
+        const policy = new ReconnectPolicy({ random: () => 0.5 });
+        return steps.map(([code, reason, lasted]) => {
+            if (lasted !== null) policy.connected();
+            return policy.pauseAfter(code, reason, lasted);
+        });
+    });
+}"""
+
+
+async def test_the_page_decides_as_the_python_client_does(lab: Lab, window: Open) -> None:
+    """Order, gaps, snapshots and pauses: the same answers as ``course/chat_client``, over thousands of steps."""
+    page = (await window("sam")).page
+    rng = random.Random(7)
+    kinds = ["offer"] * 8 + ["own"] * 3 + ["head"] * 2 + ["snapshot"]
+    runs = [[[rng.choice(kinds), rng.randrange(13)] for _ in range(30)] for _ in range(300)]
+    assert await page.evaluate(SEQUENCER_RUN, [lab.url(0), runs]) == [_sequenced(steps) for steps in runs]
+    closes = [
+        (1006, ""),
+        (1011, ""),
+        (1012, "within 8 s"),
+        (1012, ""),
+        (1013, ""),
+        (4001, ""),
+        (4003, ""),
+        (4008, ""),
+        (1008, ""),
+    ]
+    ends = [[[*rng.choice(closes), rng.choice([None, 0.01, 60])] for _ in range(12)] for _ in range(100)]
+    answers = await page.evaluate(POLICY_RUN, [lab.url(0), ends])
+    assert answers == [[pytest.approx(pause) if pause else pause for pause in _pauses(steps)] for steps in ends]
+
+
+def _sequenced(steps: list[Any]) -> list[Any]:
+    sequencer, results = Sequencer(3), []
+    for step, seq in steps:
+        out: list[Message] = []
+        if step == "offer":
+            out = sequencer.offer(seq, {"seq": seq})
+        elif step == "own":
+            out = sequencer.offer_own(seq, {"seq": seq})
+        elif step == "head":
+            sequencer.note_head(seq)
+        else:
+            sequencer.expect_snapshot(seq)
+        results.append([[one["seq"] for one in out], sequencer.last_seq, sequencer.has_gap, sequencer.duplicates])
+    return results
+
+
+class _Middle(random.Random):
+    """Always the middle of the range."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+def _pauses(steps: list[Any]) -> list[float | None]:
+    policy, pauses = ReconnectPolicy(Backoff(rng=_Middle()), can_ask_token=True), []
+    for code, reason, lasted in steps:
+        if lasted is not None:
+            policy.connected()
+        pauses.append(policy.pause_after(code, reason, lasted))
+    return pauses
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everybody_can_read_and_find_it(scheme: str, lab: Lab, window: Open) -> None:
+    """Landmarks, names, one heading each, text in a contrast of 4.5 or more: in both colour schemes."""
+    tess = await window("tess", f"readable {scheme}", color_scheme=scheme)
+    uma = await lab.client("uma", conversation=f"readable {scheme}", instance=1)
+    for text, important in (("see https://example.org", False), ("now", True)):
+        await uma.send(text, is_important=important)
+    await tess.say("read")
+    await expect(tess.last().locator(".ticks")).to_be_visible()
+    await tess.page.get_by_role("button", name="Go offline").click()
+    await tess.say("pending")
+    for role, name in [
+        ("banner", None), ("navigation", "Conversations"), ("main", f"readable {scheme}"),
+        ("complementary", "Details"), ("log", re.compile("^Messages")), ("heading", "People"),
+        ("textbox", "Message"), ("button", "Send"),
+            ("link", re.compile(f"^readable {scheme}")), ("button", "Remove uma"),
+    ]:  # fmt: skip
+        found = tess.page.get_by_role(cast(Any, role), name=cast(Any, name))
+        assert await found.count() == 1, (role, name)
+    assert await tess.page.evaluate(NAMELESS) == []
+    assert await tess.page.evaluate(LOW_CONTRAST) == []
+    await tess.page.get_by_role("button", name="New", exact=True).click()
+    assert await tess.page.evaluate(LOW_CONTRAST) == []
+
+
+NAMELESS = """() => [...document.querySelectorAll("button, a[href], input, textarea, [role=log], nav, aside, dialog")]
+    .filter(one => one.checkVisibility())
+    .filter(one => !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length
+        || one.hasAttribute("aria-labelledby")))
+    .map(one => one.outerHTML.slice(0, 120))"""
+
+LOW_CONTRAST = """() => {
+    const parse = text => {
+        const numbers = text.match(/[\\d.]+/g).map(Number);
+        return text.startsWith("color(") ? [...numbers.slice(0, 3).map(x => x * 255), numbers[3] ?? 1]
+            : [...numbers.slice(0, 3), numbers[3] ?? 1];
+    };
+    const over = ([r, g, b, a], ground) => [r, g, b].map((x, i) => x * a + ground[i] * (1 - a));
+    const ground = element => {
+        if (element === null) return [255, 255, 255];
+        const colour = parse(getComputedStyle(element).backgroundColor);
+        return colour[3] === 1 ? colour.slice(0, 3) : over(colour, ground(element.parentElement));
+    };
+    const light = rgb => {
+        const [r, g, b] = rgb.map(x => x / 255).map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = element =>
+        element === null ? 1 : Number(getComputedStyle(element).opacity) * faint(element.parentElement);
+    const low = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node; (node = walker.nextNode()); ) {
+        const element = node.parentElement;
+        if (!node.data.trim() || !element.checkVisibility() || element.closest(".only-sr, noscript")) continue;
+        const behind = ground(element);
+        const colour = parse(getComputedStyle(element).color);
+        const text = over([colour[0], colour[1], colour[2], colour[3] * faint(element)], behind);
+        const [high, deep] = [light(text), light(behind)].sort((a, b) => b - a);
+        const contrast = (high + 0.05) / (deep + 0.05);
+        if (contrast < 4.5) low.push(`${contrast.toFixed(2)} ${element.className} ${node.data.trim().slice(0, 30)}`);
+    }
+    return low;
+}"""
