@@ -3,6 +3,9 @@
 import { byId, el } from "./dom.js";
 import { list } from "./format.js";
 
+/** Two people to begin with. */
+export const suggested = (me) => ["alice", "bob", "carol"].filter((id) => id !== me.id).slice(0, 2);
+
 let drawnFor = null;
 
 export function renderWelcome(store) {
@@ -11,7 +14,7 @@ export function renderWelcome(store) {
   const hasSome = store.conversations.size > 0;
   if (welcome.hidden || drawnFor === hasSome) return;
   drawnFor = hasSome;
-  const others = ["alice", "bob", "carol"].filter((id) => id !== store.me.id).slice(0, 2);
+  const others = suggested(store.me);
   const windows = others.flatMap((id, at) => [at ? " and " : "", el("a", { href: `?user=${id}`, target: "_blank", rel: "noopener" }, id)]);
   welcome.replaceChildren(
     el("p.big", {}, hasSome ? "Choose a conversation." : "It is quiet here."),

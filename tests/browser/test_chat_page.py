@@ -178,8 +178,8 @@ async def test_what_is_missed_is_filled_in_and_marked(lab: Lab, window: Open) ->
         await dave.send(f"missed {number}")
     await carol.page.get_by_role("button", name="Go online").click()
     await carol.until_texts(["first", "missed 0", "missed 1", "missed 2"])
-    await expect(carol.page.locator(".divider.note")).to_have_text("3 messages caught up after the connection was lost")
-    await expect(carol.page.locator("#events")).to_contain_text("3 missed messages filled in")
+    await expect(carol.page.locator(".divider.note")).to_have_text("3 missed messages filled in")
+    await expect(carol.page.locator("#events")).to_contain_text("missed: 3 missed messages filled in")
 
 
 async def test_what_is_written_offline_waits_and_is_sent_once(lab: Lab, window: Open) -> None:
