@@ -100,6 +100,7 @@ function listenToPage() {
 
 /** The token is worth nothing from page.here on, wherever it may be. */
 async function signOut() {
+  byId("app").hidden = true;
   page.client.stop();
   await api.post("/auth/logout").catch(() => {});
   session.end();
@@ -117,17 +118,20 @@ function clickedMessage({ target }) {
   if (!held || !target.closest(".again, .discard")) return;
   page.refused = page.refused.filter((one) => one !== held);
   const { content, is_important, reply_to_message_id } = held.pending.frame;
-  if (target.closest(".again")) page.client.send(held.pending.conversationId, content, { is_important, reply_to_message_id });
+  if (target.closest(".again"))
+    page.client.send(held.pending.conversationId, content, { is_important, reply_to_message_id });
   changed();
 }
 
 function reply(row) {
   const message = store.open?.find(row?.dataset.id);
-  if (message) composer.replyTo(message, message.sender_id === store.me.id ? "yourself" : store.nameOf(message.sender_id));
+  if (message)
+    composer.replyTo(message, message.sender_id === store.me.id ? "yourself" : store.nameOf(message.sender_id));
 }
 
 function scrolled() {
-  if (byId("scroll").scrollTop < LOAD_EARLIER_PX && store.open?.hasEarlier) page.loading.earlier(store.open).catch(() => {});
+  if (byId("scroll").scrollTop < LOAD_EARLIER_PX && store.open?.hasEarlier)
+    page.loading.earlier(store.open).catch(() => {});
   changed();
 }
 
@@ -164,7 +168,8 @@ function openNamed() {
     if (!conversation.messages.length) page.loading.earlier(conversation).catch(() => {});
   }
   render();
-  if (conversation) byId(matchMedia("(hover: hover)").matches ? "message-text" : "thread-title").focus({ preventScroll: true });
+  if (conversation)
+    byId(matchMedia("(hover: hover)").matches ? "message-text" : "thread-title").focus({ preventScroll: true });
 }
 
 /** The one that `?conversation=` names, by id or title. Else, where both panes are seen, the latest. */

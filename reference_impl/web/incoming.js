@@ -81,7 +81,8 @@ function frameCame({ action, data, conversation_id: conversationId }) {
   if (action === "typing") conversation?.typing.set(data.user_id, data.is_typing ? Date.now() + TYPING_ENDS_MS : 0);
   if (action === "typing") setTimeout(changed, TYPING_ENDS_MS + 50);
   if (action === "read" || action === "delivered") conversation?.advance(action, data.user_id, data.seq);
-  if (action === "user_online" || action === "user_offline") page.store.online.set(data.user_id, action === "user_online");
+  if (action === "user_online" || action === "user_offline")
+    page.store.online.set(data.user_id, action === "user_online");
   if (action.startsWith("device_") && data.user_id === page.store.me.id) page.loading.ownDevices().catch(() => {});
   if (action === "ai_response") answerCame(conversation, data);
   if (action === "system_notification") notified(data);
@@ -90,7 +91,9 @@ function frameCame({ action, data, conversation_id: conversationId }) {
 
 /** An answer in the making. When it is final, its message takes its place. */
 function answerCame(conversation, { message_id: questionId, user_id: userId, text, error = null }) {
-  const isThere = conversation?.messages.some((one) => one.reply_to_message_id === questionId && one.sender_id === userId);
+  const isThere = conversation?.messages.some(
+    (one) => one.reply_to_message_id === questionId && one.sender_id === userId,
+  );
   if (conversation && !isThere) conversation.answers.set(questionId, { userId, text, error });
 }
 

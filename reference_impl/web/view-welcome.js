@@ -15,11 +15,22 @@ export function renderWelcome(store) {
   if (welcome.hidden || drawnFor === hasSome) return;
   drawnFor = hasSome;
   const others = suggested(store.me);
-  const windows = others.flatMap((id, at) => [at ? " and " : "", el("a", { href: `?user=${id}`, target: "_blank", rel: "noopener" }, id)]);
+  const windows = others.flatMap((id, at) => [
+    at ? " and " : "",
+    el("a", { href: `?user=${id}`, target: "_blank", rel: "noopener" }, id),
+  ]);
   welcome.replaceChildren(
     el("p.big", {}, hasSome ? "Choose a conversation." : "It is quiet here."),
-    el("p.hint", {}, hasSome ? "Or begin a new one." : "Begin a conversation, then open this page as the others and talk to yourself."),
-    el("p.buttons", {}, el("button.primary", { type: "button", data: { begin: "" } }, `Begin one with ${list(others)}`)),
+    el(
+      "p.hint",
+      {},
+      hasSome ? "Or begin a new one." : "Begin a conversation, then open this page as the others and talk to yourself.",
+    ),
+    el(
+      "p.buttons",
+      {},
+      el("button.primary", { type: "button", data: { begin: "" } }, `Begin one with ${list(others)}`),
+    ),
     el("p.hint", {}, "Open another window as ", ...windows, "."),
   );
 }
