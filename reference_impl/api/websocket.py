@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from reference_impl.api.deps import Services
 from reference_impl.api.sign_in import chosen_subprotocol, sign_in
@@ -42,12 +42,15 @@ class WebSocketTransport(Transport):
             self._accepted = True
 
     async def send_text(self, text: str) -> None:
-        """Sends one text frame; waits while the peer's side of the network is full."""
-        await self._websocket.send({"type": "websocket.send", "text": text})
+        """Sends one text frame; waits while the peer's side of the network is full. Raises ``OSError``."""
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": text})
+        except WebSocketDisconnect as error:
+            raise ConnectionResetError("the peer is gone") from error
 
     async def close(self, code: int, reason: str) -> None:
         """Sends the close frame, unless the peer is gone."""
-        with suppress(RuntimeError, OSError):
+        with suppress(RuntimeError, OSError, WebSocketDisconnect):
             await self._websocket.close(code, reason)
 
 
