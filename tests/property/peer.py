@@ -210,8 +210,8 @@ class Peer:
         self._keep(conversation_id, seq, message_id)
 
     def _keep(self, conversation_id: str, seq: int, message_id: str) -> None:
-        known = self.held(conversation_id).messages.setdefault(seq, message_id)
-        if known != message_id:
+        held = self.held(conversation_id)
+        if seq > held.base and held.messages.setdefault(seq, message_id) != message_id:
             self.violations.append(f"two messages have the number {seq}")
 
     def _check_skipped(self, socket: Socket) -> None:
