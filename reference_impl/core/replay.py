@@ -55,6 +55,8 @@ class Replay:
             if came_to is None:
                 return
             sent = came_to
+        if connection.connection_id not in feed.members:
+            raise Forbidden("no longer a participant")  # removed after the last page was read
         self._connections.subscribe(connection, conversation_id)  # in the turn of the comparison: nothing between
 
     async def _send_page(self, connection: Connection, feed: ConversationFeed, after_seq: int) -> int | None:

@@ -175,6 +175,10 @@ class Peer:
         else:
             self.events.append((action, data))
 
+    def heard(self, action: str) -> int:
+        """How many frames with this action have come."""
+        return sum(one == action for one, _ in self.events)
+
     def differences(self, conversation_id: str, truth: dict[int, str]) -> list[str]:
         """What it holds that a fresh load would not give, and the other way round. Empty when all is well."""
         held = self.held(conversation_id)
@@ -201,7 +205,8 @@ class Peer:
             return  # a device on all conversations hears live ones until its resume is looked at; they come again
         expected = socket.expected[conversation_id]
         if expected is None:
-            self._held[conversation_id] = Held(base=seq - 1)
+            own = {number: name for number, name in self.held(conversation_id).messages.items() if number >= seq}
+            self._held[conversation_id] = Held(seq - 1, own)  # an ack may have come before the snapshot
         elif seq < expected:
             self.violations.append(f"{self.user_id}: message {seq} where {expected} was to come")
         else:

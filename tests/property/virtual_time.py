@@ -1,4 +1,4 @@
-"""An event loop whose time leaps: whoever sleeps wakes at once, in the right order, and nothing depends on the machine."""
+"""An event loop whose time leaps: whoever sleeps wakes at once, in the right order."""
 
 import asyncio
 import selectors

@@ -17,7 +17,7 @@ from reference_impl.settings import Settings
 from tests.fakes import NOON
 from tests.property.links import ForgetfulPresenceStore, Link, LossyBroker, LossyBus
 
-SECRET = "a secret that nobody has to guess"  # noqa: S105
+SECRET = "a secret that nobody has to guess"
 
 
 class Instance:
@@ -120,6 +120,10 @@ class World:
             expires_at=self.clock() + timedelta(hours=1),
             token_id=user_id,
         )
+
+    async def pass_time(self, seconds: float) -> None:
+        """Returns when ``seconds`` have passed."""
+        await asyncio.sleep(seconds)
 
     async def until(self, condition: Callable[[], bool], deadline: float = 30) -> None:
         """Returns once ``condition()`` holds. Fails after ``deadline`` virtual seconds."""
