@@ -1,7 +1,9 @@
 """The ``course`` command. Each subcommand is a few lines here; its work is in a module of its own."""
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -84,6 +86,37 @@ def check(
 ) -> None:
     """Grade your own exercises: points, what fails, the smallest case, a hint."""
     raise typer.Exit(_module("course.grader.local").run_check(chapter, watch))
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder with a folder for each student.")],
+    out: Annotated[Path, typer.Option(help="Where the tables and pages go.")],
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Notebooks at a time.")] = os.cpu_count() or 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a notebook may run.")] = 60,
+    chapter: Annotated[list[int] | None, typer.Option(help="Only this chapter; may be given again.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what was graded before and has not changed.")] = False,
+) -> None:
+    """Grade a class: points, feedback pages, an overview. Run it again to go on after an interrupt."""
+    work = _module("course.grader.batch")
+    code = work.run_grade(submissions, out, jobs=jobs, timeout_s=timeout, chapters=chapter, again=again)
+    raise typer.Exit(code)
+
+
+@app.command()
+def conform(
+    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:8000: the reference, or your own.")],
+    second_url: Annotated[str | None, typer.Option(help="A second instance of it, behind the same store.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="Also what takes minutes: heartbeats, high limits.")] = False,
+    patience: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds to wait for an answer.")] = 3.0,
+    only: Annotated[list[str] | None, typer.Option(help="This check, and what it needs. May be repeated.")] = None,
+) -> None:
+    """Ask a server, from outside, whether it keeps the protocol's promises."""
+    command = _module("course.conform.command")
+    raise typer.Exit(
+        command.run(url, second_url, json_output=as_json, slow=slow, patience_s=patience, only=tuple(only or ()))
+    )
 
 
 @app.command()

@@ -43,7 +43,8 @@ def steps(arguments: list[str]) -> list[tuple[str, list[str]]]:
     if notebooks and not arguments:
         nbval = ["--nbval", "--nbval-sanitize-with", "notebooks/nbval_sanitize.cfg", "--nbval-cell-timeout", "120"]
         checks.append(("notebooks", ["pytest", "--timeout", "300", *nbval, *notebooks]))
-    checks.append(("tests", ["pytest", *arguments]))
+    at_once = [] if arguments else ["-n", "2", "--dist", "loadfile"]  # most tests wait for something
+    checks.append(("tests", ["pytest", *at_once, *arguments]))
     return checks
 
 

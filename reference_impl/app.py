@@ -1,23 +1,22 @@
 """The composition root: makes every part once, and hands it to those who need it."""
 
-import inspect
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST as METRICS_TYPE
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
-from reference_impl.api import auth, chat, operations, websocket
-from reference_impl.api.deps import Onlooker, Services
-from reference_impl.api.errors import install_error_handlers
+from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
+from reference_impl.api.deps import Services
+from reference_impl.api.doors import Doors, add_middleware
+from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
+from reference_impl.core.clock import utc_now
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
@@ -31,23 +30,26 @@ from reference_impl.core.presence_announcer import PresenceAnnouncer
 from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.reconciler import Reconciler
 from reference_impl.core.replay import Replay
-from reference_impl.core.trace import FileHopRecorder, HopRecorder
-from reference_impl.metrics import metrics_of
+from reference_impl.core.trace import recorder_for
+from reference_impl.core.traffic import Traffic
+from reference_impl.metrics import add_metrics_route
+from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
+from reference_impl.model.signatures import Signer
+from reference_impl.monitor_parts import compose_monitor
 from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.parts import Parts
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.audit_log import AuditLog
 from reference_impl.services.authentication_service import AuthenticationService
 from reference_impl.services.broadcasting_service import BroadcastingService
+from reference_impl.services.circuit_reports import report_circuits
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.services.notification_service import NotificationService
 from reference_impl.services.push_fallback import PushFallback
 from reference_impl.settings import Settings
-
-
-def utc_now() -> datetime:
-    """The clock of the whole instance."""
-    return datetime.now(UTC)
 
 
 def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
@@ -67,50 +69,30 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         finally:
             await chat_system.stop()
 
-    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="Breakwire chat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.chat = chat_system
     app.state.services = chat_system.services
-    install_error_handlers(app)
+    app.state.peer_urls = chat_system.services.settings.peer_urls
+    add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
 
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse, dependencies=[Onlooker])
-    async def metrics() -> PlainTextResponse:
-        """Counters and gauges for Prometheus. Outside demo mode for operators only."""
-        return PlainTextResponse(metrics_of(chat_system), media_type=METRICS_TYPE)
-
-    routers = [auth.router, chat.router, operations.router, websocket.router]
+    add_metrics_route(app, chat_system)
+    for door in (auth, chat, operations, operators, docs, websocket, pages):
+        app.include_router(door.router)
     if chat_system.services.settings.demo_login:
-        routers.append(auth.demo_router)
-    for router in routers:
-        app.include_router(router)
+        app.include_router(auth.demo_router)
+    app.mount("/static", pages.pages)
     return app
-
-
-class _Parts:
-    """Makes parts, or what was given in their place."""
-
-    def __init__(self, overrides: dict[str, Any]) -> None:
-        self._overrides = overrides
-        self._known: list[str] = []
-
-    def make(self, name: str, original: Any, **arguments: Any) -> Any:
-        self._known.append(name)
-        part = self._overrides.get(name, original)
-        return part(**arguments) if inspect.isclass(part) or inspect.isroutine(part) else part
-
-    def require_all_known(self) -> None:
-        unknown = sorted(self._overrides.keys() - set(self._known) - {"clock"})
-        if unknown:
-            names = ", ".join(sorted([*self._known, "clock"]))
-            raise TypeError(f"no part is named {', '.join(unknown)}; the parts are {names}")
 
 
 def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     """All parts of one instance, put together. Read it from top to bottom: each part names what it needs."""
-    parts = _Parts(overrides)
+    parts = Parts(overrides)
     make = parts.make
     clock = overrides.get("clock", utc_now)
     instance_id = settings.instance_id
-    recorder = make("recorder", _recorder, settings=settings)
+    secret_key = settings.secret_key or secrets.token_urlsafe(32)
+    recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
+    traffic = make("traffic", Traffic)
 
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
@@ -118,17 +100,33 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
+    slot_store = make("slot_store", shared.slot_store)
+    message_quota = make("message_quota", shared.message_quota)
 
-    event_bus = make("event_bus", EventBus)
+    event_bus = make("event_bus", EventBus, clock=clock)
+    audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
         broker=broker,
         instance_id=instance_id,
         recorder=recorder,
+        signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
+        quota=message_quota,
+    )
+    connection_slots = make(
+        "connection_slots",
+        ConnectionSlots,
+        store=slot_store,
+        limits=ConnectionLimits(
+            per_user=settings.max_connections_per_user,
+            per_address=settings.max_connections_per_ip,
+            per_instance=settings.max_connections_per_instance,
+        ),
+        lease_s=settings.presence_lease_s,
     )
     connection_manager = make(
         "connection_manager",
@@ -140,6 +138,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         recorder=recorder,
         outbox_frames=settings.outbox_frames,
         outbox_bytes=settings.outbox_bytes,
+        traffic=traffic,
     )
     presence_announcer = make("presence_announcer", PresenceAnnouncer, router=message_router, conversations=store)
     presence_manager = make(
@@ -148,6 +147,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         store=presence_store,
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
+        recorder=recorder,
     )
     feeds = make(
         "conversation_feeds",
@@ -155,13 +155,19 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         router=message_router,
         store=store,
         connections=connection_manager,
+        event_bus=event_bus,
+        clock=clock,
+        recorder=recorder,
     )
-    memberships = make("memberships", Memberships, store=store, connections=connection_manager, feeds=feeds)
+    memberships = make(
+        "memberships", Memberships, store=store, connections=connection_manager, feeds=feeds, clock=clock
+    )
     reconciler = make("reconciler", Reconciler, router=message_router, feeds=feeds, memberships=memberships)
     connections = make(
         "distributed_connection_manager",
         DistributedConnectionManager,
         connection_manager=connection_manager,
+        connection_slots=connection_slots,
         message_router=message_router,
         presence_manager=presence_manager,
         conversation_feeds=feeds,
@@ -179,21 +185,22 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         policy=HeartbeatPolicy(settings.heartbeat_interval_s, settings.heartbeat_timeout_s),
         make_ping=confirmations.make_ping,
     )
-    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock)
+    relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
+    push_provider = make("push_provider", push_provider_for(settings))
     notifications = make(
         "notification_service",
         NotificationService,
-        queue=make("message_queue", MessageQueue, queue=push_queue, worker=instance_id),
-        provider=make("push_provider", push_provider_for(settings)),
+        queue=make("message_queue", MessageQueue, queue=push_queue, queue_name="push", worker=instance_id),
+        provider=push_provider,
+        recorder=recorder,
     )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
+        connection_manager=connections,
+        notification_service=notifications,
         event_bus=event_bus,
         relay=relay,
-        message_router=message_router,
-        presence_manager=presence_manager,
-        notifications=notifications,
         recorder=recorder,
         clock=clock,
     )
@@ -208,8 +215,48 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         patience_s=settings.heartbeat_timeout_s,
     )
 
+    messages = make(
+        "message_service",
+        MessageService,
+        store=store,
+        message_router=message_router,
+        event_bus=event_bus,
+        clock=clock,
+        recorder=recorder,
+        max_content_bytes=settings.max_message_size,
+        traffic=traffic,
+    )
+    activity = make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock)
+    assistant = compose_assistant(
+        parts,
+        settings,
+        ai_queue=shared.ai_queue,
+        store=store,
+        messages=messages,
+        activity=activity,
+        broadcasting=broadcasting,
+        event_bus=event_bus,
+        clock=clock,
+    )
+    circuits = {**shared.circuits, "push": push_provider.breaker, "ai": assistant.service.breaker}
+    report_circuits(circuits, event_bus=event_bus, clock=clock)
+    watch = compose_monitor(
+        parts,
+        settings,
+        clock=clock,
+        event_bus=event_bus,
+        connections=connections,
+        traffic=traffic,
+        relay=relay,
+        queues=[notifications.queue, assistant.service.queue],
+        leans_on=[store, message_router, notifications, assistant.service],
+        board=shared.board,
+    )
+
     services = Services(
         settings=settings,
+        doors=Doors.of(settings),
+        event_bus=event_bus,
         clock=clock,
         recorder=recorder,
         connections=connections,
@@ -217,9 +264,17 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         authentication=make(
             "authentication_service",
             AuthenticationService,
-            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            secret_key=secret_key,
             clock=clock,
             tickets=tickets,
+        ),
+        access=make(
+            "access_service",
+            AccessService,
+            store=store,
+            memberships=memberships,
+            message_router=message_router,
+            clock=clock,
         ),
         conversations=make(
             "conversation_service",
@@ -229,23 +284,18 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
             clock=clock,
             create_named_users=settings.demo_login,
         ),
-        messages=make(
-            "message_service",
-            MessageService,
-            store=store,
-            message_router=message_router,
-            event_bus=event_bus,
-            clock=clock,
-            recorder=recorder,
-            max_content_bytes=settings.max_message_size,
-        ),
-        activity=make("activity_service", ActivityService, store=store, event_bus=event_bus, clock=clock),
+        messages=messages,
+        activity=activity,
+        traffic=traffic,
+        monitor=watch.monitor,
+        board=watch.board,
     )
     parts.require_all_known()
     return ChatSystem(
         services=services,
         store=store,
         event_bus=event_bus,
+        audit_log=audit_log,
         relay=relay,
         broadcasting=broadcasting,
         connections=connections,
@@ -254,10 +304,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_announcer=presence_announcer,
         notifications=notifications,
         push_fallback=push_fallback,
+        alerts=watch.alerts,
+        ai_service=assistant.service,
+        ai_questions=assistant.questions,
     )
-
-
-def _recorder(settings: Settings) -> HopRecorder:
-    if settings.trace_file is None:
-        return HopRecorder()
-    return FileHopRecorder(settings.trace_file, settings.instance_id)

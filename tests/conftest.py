@@ -8,6 +8,21 @@ import pytest
 from course.workbench.postgres_server import PostgresServer
 from course.workbench.redis_cluster import RedisCluster
 from course.workbench.redis_server import RedisServer
+from tests import frame_check
+
+
+@pytest.fixture(scope="session")
+def _complaints() -> Iterator[list[str]]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield frame_check.watch(patch)
+
+
+@pytest.fixture(autouse=True)
+def _all_frames_fit_the_published_schemas(_complaints: list[str]) -> Iterator[None]:
+    """Every frame that a lab client sends or gets is held against ``/asyncapi.json``, in every test."""
+    yield
+    came, _complaints[:] = _complaints[:], []
+    assert not came, "\n".join(came[:20])
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from rich.table import Table
 from watchfiles import watch as watch_files
 
 from course.grader.generate import exercise
-from course.grader.notebooks import read
 from course.grader.run import Result, advice, grade
+from course.grader.submission import parse, read_file
 from course.manifest import ROOT, ChapterInfo, load
 
 console = Console(soft_wrap=True)
@@ -33,7 +33,7 @@ def run_check(chapter: int | None, watch: bool, folder: Path = ROOT / "exercises
 def _grade_all(chapters: list[ChapterInfo], folder: Path) -> int:
     full = True
     for chapter in chapters:
-        theirs = read(folder / f"{chapter.name}.ipynb")
+        theirs = parse(read_file(folder / f"{chapter.name}.ipynb", folder))
         if sys.stderr.isatty():
             with console.status(f"Grading {chapter.name} …"):
                 results = grade(chapter, exercise(chapter.name), theirs)

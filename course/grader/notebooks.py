@@ -26,24 +26,25 @@ def read(path: Path) -> Notebook:
 
 def write(notebook: Notebook, path: Path) -> None:
     """Writes a notebook as JupyterLab does."""
-    path.write_text(_writes(notebook) + "\n", encoding="utf-8")
+    path.write_text(text_of(notebook) + "\n", encoding="utf-8")
 
 
 def copied(notebook: Notebook) -> Notebook:
     """A copy that shares nothing with the original."""
-    return _reads(_writes(notebook))
+    return _reads(text_of(notebook))
 
 
-def stream_output(text: str) -> Any:
-    """An output cell's text on stdout."""
-    return nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": text})  # type: ignore[no-untyped-call]
+def code_cell(source: str, **metadata: Any) -> Any:
+    """A code cell."""
+    return nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]
 
 
 def _reads(text: str) -> Notebook:
     return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
 
 
-def _writes(notebook: Notebook) -> str:
+def text_of(notebook: Notebook) -> str:
+    """A notebook as the text of its file."""
     return str(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
 
 

@@ -15,6 +15,8 @@ from course.workbench.process import InstanceProcess, child_environment
 from course.workbench.redis_server import RedisServer
 
 DRAIN_DEADLINE_S = 15.0
+HOSTS_OF_PAGES = ("127.0.0.1", "localhost")
+"""Where a page finds each instance under the address that we know. (Its policy has no way to write ``[::1]``.)"""
 
 
 class Cluster:
@@ -71,6 +73,7 @@ class Cluster:
             async with asyncio.TaskGroup() as starting:
                 for instance in self.instances:
                     starting.create_task(instance.start())
+            await self._introduce()
         except BaseException as error:
             await self.stop()
             if isinstance(error, ExceptionGroup):
@@ -105,12 +108,19 @@ class Cluster:
         """What the instances' hop recorders have written."""
         return sorted(self.folder.glob("hops-*.jsonl"))
 
+    async def _introduce(self) -> None:
+        """Tells each instance where the others are: a page that one has served goes on with another."""
+        if self._make_app is None and self.host in HOSTS_OF_PAGES:
+            urls = [self.url(number) for number in range(self._count)]
+            for instance, own in zip(self.instances, urls, strict=True):
+                await instance.meet([url for url in urls if url != own])
+
     async def _start_links(self) -> None:
         if self._breakable and self.redis.url.startswith("redis://"):
             for number in range(self._count):
                 self.links[number] = await FaultProxy(self.redis.url).start()
 
-    def _instance(self, number: int, cargo: dict[str, str]) -> InstanceProcess:
+    def _instance(self, number: int, cargo: dict[str, Any]) -> InstanceProcess:
         name = f"instance {number}"
         settings = {
             "REDIS_URL": self.links[number].url if number in self.links else self.redis.url,
@@ -123,7 +133,7 @@ class Cluster:
         job = Job(host=self.host, port=port, **cargo)
         return InstanceProcess(name, job, environment, self.folder / f"instance-{number}.log")
 
-    def _pack(self) -> dict[str, str]:
+    def _pack(self) -> dict[str, Any]:
         """What travels to the instances, as files: the job's fields that name them."""
         if self._make_app is not None:
             return {"app_file": carry.write(self._make_app, self.folder / "app.pickle")}

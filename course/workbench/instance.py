@@ -44,6 +44,10 @@ class Job(msgspec.Struct, kw_only=True):
     """A pickle of a dict: part name → class. Made by ``cloudpickle``, so it may hold a notebook's classes."""
     app_file: str | None = None
     """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
+    usual_logs: bool = False
+    """Whether such an app logs as uvicorn does by itself, and not as the reference server does."""
+    peer_urls: list[str] = msgspec.field(default_factory=list)
+    """The other instances, where they are known already. At the first start the owner tells them later."""
 
 
 class Owner:
@@ -92,7 +96,10 @@ def main() -> int:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # With the protocol named, or asyncio does not know the sockets for TCP and leaves them waiting for acknowledgements
+    # before each small write (Nagle): 40 ms a request.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -110,13 +117,14 @@ def _make_server(job: Job) -> tuple[uvicorn.Server, Callable[[], dict[str, Any]]
             ws="websockets-sansio",
             ws_ping_interval=None,
             ws_per_message_deflate=False,
-            log_config=log_config("text"),
+            log_config=uvicorn.config.LOGGING_CONFIG if job.usual_logs else log_config("text"),
             timeout_graceful_shutdown=1,
         )
         return uvicorn.Server(config), dict
     settings = Settings()
     overrides = _unpickled(job.overrides_file) if job.overrides_file else {}
     app = create_app(settings, **overrides)
+    app.state.peer_urls = job.peer_urls or app.state.peer_urls
     return build_server(app, settings, job.host, job.port), app.state.chat.snapshot
 
 
@@ -161,14 +169,16 @@ def _listen_to_owner(
 ) -> None:
     for line in owner.questions:
         request = json.loads(line)
-        loop.call_soon_threadsafe(_answer, owner, request["id"], snapshot)
+        loop.call_soon_threadsafe(_answer, owner, request, server.config.app, snapshot)
     server.force_exit = True  # nobody is left to say goodbye to
     server.should_exit = True
     threading.Timer(ORPHAN_DEADLINE_S, os._exit, [1]).start()
 
 
-def _answer(owner: Owner, number: int, snapshot: Callable[[], dict[str, Any]]) -> None:
-    owner.say({"id": number, "snapshot": snapshot()})
+def _answer(owner: Owner, request: dict[str, Any], app: Any, snapshot: Callable[[], dict[str, Any]]) -> None:
+    if request["do"] == "meet":
+        app.state.peer_urls = request["peer_urls"]
+    owner.say({"id": request["id"], "snapshot": snapshot()})
 
 
 def _readable(error: Exception) -> str:

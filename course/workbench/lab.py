@@ -1,6 +1,7 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
+import logging
 import secrets
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -9,10 +10,12 @@ from typing import Any, Self
 import httpx2
 
 from course.errors import UserError
+from course.workbench.chat_page import ChatPage
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
 from course.workbench.lab_redis import LabRedis
 from course.workbench.lab_settings import lab_settings
+from course.workbench.live import LiveView, LiveViews
 from course.workbench.recorder import LabRecorder
 from course.workbench.sign_in import SignIn, open_socket
 from course.workbench.trace import Trace
@@ -21,6 +24,7 @@ from course.workbench.views.state import InstanceState
 __all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
+logger = logging.getLogger(__name__)
 
 
 class Lab:
@@ -57,9 +61,11 @@ class Lab:
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()
+        self._live = LiveViews(self._cluster, self._recorder, self._names)
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
+        self._invitations: set[asyncio.Task[str]] = set()
         self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
         self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
@@ -88,6 +94,9 @@ class Lab:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
             self._ticker = None
+        await self._live.stop()
+        for invitation in self._invitations:
+            invitation.cancel()
         for client in self.clients:
             client.kill()
         try:
@@ -181,10 +190,24 @@ class Lab:
             conversation_id, member = self._conversations[name]
             for user in users:
                 if (name, user) not in self._members:
-                    await self.token(user)
                     await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
                     self._members.add((name, user))
         return conversation_id
+
+    def page(
+        self, user: str, *, instance: int = 0, conversation: str | None = "general", height: int = 600
+    ) -> ChatPage:
+        """The chat page of an instance, shown in the cell, with ``user`` signed in and in the conversation.
+
+        When the instance ends, the page goes on with another one. Raises ``UserError`` for an instance that is none.
+        """
+        query = {"user": user} | ({"conversation": conversation} if conversation else {})
+        url = str(httpx2.URL(self.url(instance), path="/", params=query))
+        if conversation:
+            invitation = asyncio.get_running_loop().create_task(self.conversation(conversation, user))
+            self._invitations.add(invitation)
+            invitation.add_done_callback(self._invited)
+        return ChatPage(url, f"Chat as {user}", height)
 
     # -- instances -------------------------------------------------------------------------------------------
 
@@ -199,16 +222,21 @@ class Lab:
 
     async def kill(self, instance: int) -> None:
         """SIGKILL: the instance gets no chance to say goodbye."""
+        self._note_fault("kill", instance)
         await self._cluster.instance(instance).kill()
 
     async def restart(self, instance: int) -> None:
         """Starts an instance again, on the same port; kills it first if it still runs."""
         process = self._cluster.instance(instance)
+        if process.is_running:
+            self._note_fault("kill", instance)
         await process.kill()
         await process.start()
+        self._note_fault("restart", instance)
 
     async def drain(self, instance: int) -> int:
         """SIGTERM: the instance sends everybody away with 1012 and ends. Returns its exit code."""
+        self._note_fault("drain", instance)
         return await self._cluster.instance(instance).drain(DRAIN_DEADLINE_S)
 
     async def state(self, instance: int) -> InstanceState:
@@ -218,7 +246,7 @@ class Lab:
     @property
     def redis(self) -> LabRedis:
         """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.cut(instance=1)`` …"""
-        return LabRedis(self._cluster.redis, self._cluster.links)
+        return LabRedis(self._cluster.redis, self._cluster.links, self._recorder.fault)
 
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
@@ -236,6 +264,14 @@ class Lab:
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])
 
+    def live(self, *messages: Ack, expected: list[LabClient] | None = None) -> LiveView:
+        """The system at work: shown in a notebook it draws itself, follows what happens, and can be stepped through.
+
+        ``messages`` are those to show, all of them if none is named. ``expected`` are clients that should get
+        each message, beside those that are on its conversation: what they do not get is drawn as missing.
+        """
+        return self._live.open(messages, expected or [])
+
     def __repr__(self) -> str:
         lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
         for number, process in enumerate(self._cluster.instances):
@@ -245,8 +281,20 @@ class Lab:
 
     # -- inside ----------------------------------------------------------------------------------------------
 
+    def _invited(self, invitation: asyncio.Task[str]) -> None:
+        self._invitations.discard(invitation)
+        if not invitation.cancelled() and (error := invitation.exception()):
+            logger.warning("the user of a page is in no conversation: %s", error)
+
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
+
+    def _names(self) -> dict[str, str]:
+        return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
+
+    def _note_fault(self, name: str, instance: int) -> None:
+        self._cluster.instance(instance)  # raises for one that is not there
+        self._recorder.fault(name, f"instance-{instance}")
 
     async def _forget_keys(self) -> None:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""

@@ -8,6 +8,7 @@ from reference_impl.settings import Settings
 
 LAB_SETTINGS = {
     "MAX_CONNECTIONS_PER_USER": 100,
+    "MAX_CONNECTIONS_PER_IP": 10_000,
     "RATE_LIMIT_MAX_MESSAGES": 1_000_000,
     "MAX_CONNECTIONS_PER_INSTANCE": 10_000,
 }

@@ -71,14 +71,19 @@ class InstanceProcess:
         self._listener = asyncio.create_task(self._listen(stdout), name=f"answers of {self.name}")
         return self
 
-    async def ask(self, what: str) -> dict[str, Any]:
+    async def meet(self, peer_urls: list[str]) -> None:
+        """Tells the instance where the others are, now and at each later start. Raises ``UserError``."""
+        self.job.peer_urls = peer_urls
+        await self.ask("meet", peer_urls=peer_urls)
+
+    async def ask(self, what: str, **more: Any) -> dict[str, Any]:
         """One question over the pipe; its answer. Raises ``UserError`` when the instance does not answer."""
         if not self.is_running or self._stdin is None:
             raise UserError(f"{self.name} is not running; restart it first")
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
-        self._stdin.write(msgspec.json.encode({"id": number, "do": what}) + b"\n")
+        self._stdin.write(msgspec.json.encode({"id": number, "do": what, **more}) + b"\n")
         try:
             async with asyncio.timeout(ANSWER_DEADLINE_S):
                 snapshot = await answer

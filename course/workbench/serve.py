@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from dotenv import dotenv_values
+from pydantic import TypeAdapter
 
 from course.errors import UserError
 from course.workbench.cluster import Cluster
@@ -73,9 +74,10 @@ def user_settings() -> dict[str, str]:
 
 
 def _cluster(instances: int, port: int, host: str, redis_url: str | None, database_url: str | None) -> Cluster:
-    """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no."""
+    """The instances' settings are the user's ``CHAT_`` variables; only demo sign-in is on unless they say no,
+    and one address may have many connections: here everybody is 127.0.0.1."""
     given = user_settings()
-    settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1"} | given
+    settings: dict[str, Any] = {"SECRET_KEY": local_secret(), "DEMO_LOGIN": "1", "MAX_CONNECTIONS_PER_IP": 1000} | given
     for decided_here in ("REDIS_URL", "DATABASE_URL", "INSTANCE_ID"):
         settings.pop(decided_here, None)
     return Cluster(
@@ -144,18 +146,23 @@ def _print_for_people(cluster: Cluster) -> None:
         _print(cluster.redis.notice)
     for number, one in enumerate(cluster.instances):
         _print(f"{one.instance_id}  {cluster.url(number)}  pid {one.pid}")
-    first = cluster.url(0)
     _print(
         f"""redis       {cluster.redis.url}
 database    {cluster.database_url}
 
-Sign in as a demo user:  course token alice
-HTTP, to try by hand:    curl -H "Authorization: Bearer $(course token alice)" {first}/api/v1/conversations
-WebSocket:               {first.replace("http", "ws", 1)}/ws/CONVERSATION_ID
-                         with the subprotocols chat.v1 and bearer.TOKEN
-
+{_how_to_open(cluster)}
 ready"""
     )
+
+
+def _how_to_open(cluster: Cluster) -> str:
+    """The chat page as two people on two instances; without demo sign-in, how to get in."""
+    first, second = cluster.url(0), cluster.url(len(cluster.instances) - 1)
+    if TypeAdapter(bool).validate_python(cluster.settings["DEMO_LOGIN"]):
+        chat = f"Chat as alice:  {first}/?user=alice\nChat as bob:    {second}/?user=bob"
+    else:
+        chat = f"Chat:           {first}/   (sign in with what `course token alice` prints)"
+    return f"{chat}\nFor programs:   {first}/docs and {first}/asyncapi.json; `course token alice` prints a token\n"
 
 
 def _print(text: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from reference_impl.core.ports import Broker, MessageHandler
+from reference_impl.model.health import Health, HealthState
 
 
 class MemoryBus:
@@ -45,6 +46,10 @@ class MemoryBroker(Broker):
     def is_live(self) -> bool:
         """While it is plugged in."""
         return self in self._bus.brokers
+
+    def health(self) -> Health:
+        """Well, while it is plugged in."""
+        return Health("broker", HealthState.OK if self.is_live else HealthState.AWAY)
 
     async def stop(self) -> None:
         """Pulls the plug."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from reference_impl.adapters.redis_client import RedisLink, redis_client
 from reference_impl.adapters.redis_listener import RedisListener
 from reference_impl.core.ports import Broker, MessageHandler
+from reference_impl.model.health import Health
 
 
 class RedisBroker(Broker):
@@ -44,6 +45,10 @@ class RedisBroker(Broker):
     def is_live(self) -> bool:
         """Whether the listener's link is up and everything wanted is subscribed."""
         return self._listener.is_live
+
+    def health(self) -> Health:
+        """Of both: the listening, and the link for commands."""
+        return self._link.health("broker", is_listening=self.is_live)
 
     async def stop(self) -> None:
         """Ends the listener and the link. Idempotent."""

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from reference_impl.adapters.redis_client import CLUSTER_SUFFIX, RedisLink, cluster_client, redis_client
 from reference_impl.adapters.redis_listener import RedisListener
 from reference_impl.core.ports import Broker, MessageHandler
+from reference_impl.model.health import Health
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,10 @@ class RedisClusterBroker(Broker):
         """Whether every channel has an owner, and every link to one is up."""
         is_settled = self._task is not None and not self._unsettled.is_set() and NOWHERE not in self._owners.values()
         return is_settled and all(listener.is_live for listener in self._listeners.values())
+
+    def health(self) -> Health:
+        """Of both: the listening, and the link for commands."""
+        return self._link.health("broker", is_listening=self.is_live)
 
     async def stop(self) -> None:
         """Ends the watch, the listeners and the links. Idempotent."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
 from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _write(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._commit([item for item, _ in group])
+            _require_one_each(group, results)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, whatever it is
             results = [error] * len(group)
         for (_, answer), result in zip(group, results, strict=True):
@@ -61,3 +62,9 @@ class GroupCommit(Generic[Item, Result]):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+
+
+def _require_one_each(group: Sized, results: Sized) -> None:
+    """A wrong count says nothing about who was written: better an error for all than somebody who waits for ever."""
+    if len(results) != len(group):
+        raise RuntimeError(f"{len(group)} items were committed, and {len(results)} results came back")

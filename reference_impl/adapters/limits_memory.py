@@ -49,5 +49,9 @@ class MemoryMessageQuota(MessageQuota):
         """Exact to the message."""
         self._limiter.admit(user_id, self._now())
 
+    async def give_back(self, user_id: str) -> None:
+        """Takes the last one off."""
+        self._limiter.give_back(user_id)
+
     async def stop(self) -> None:
         """Nothing to close."""

@@ -7,7 +7,7 @@ from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.redis_client import RedisLink
 from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
-from reference_impl.model.errors import RateLimited
+from reference_impl.model.rate_limiter import over_quota
 
 # KEYS user's slots, address's slots · ARGV now, end, connection id, most per user, most per address, ttl ms
 # → 0 taken, 1 the user has all of theirs, 2 the address has
@@ -24,24 +24,40 @@ return 0
 """
 REFUSED = {0: None, 1: LimitKind.USER, 2: LimitKind.ADDRESS}
 
-# KEYS the user's counts, by part of the window · ARGV part now, parts in a window, most, ttl ms
-# → 0 admitted, else how many parts from now on the oldest count is over
+# KEYS for each message its user's counts, by part of the window · ARGV part now, parts in a window, most, ttl ms
+# → for each message 0 if it is admitted, else how many parts from now on the user's oldest count is over
 ADMIT = """
-local now, parts = tonumber(ARGV[1]), tonumber(ARGV[2])
-local counts, sum, oldest = redis.call('HGETALL', KEYS[1]), 0, now
-for i = 1, #counts, 2 do
-  local part = tonumber(counts[i])
-  if part <= now - parts then
-    redis.call('HDEL', KEYS[1], counts[i])
+local now, parts, answers = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
+for number, key in ipairs(KEYS) do
+  local counts, sum, oldest = redis.call('HGETALL', key), 0, now
+  for i = 1, #counts, 2 do
+    local part = tonumber(counts[i])
+    if part <= now - parts then
+      redis.call('HDEL', key, counts[i])
+    else
+      sum = sum + tonumber(counts[i + 1])
+      oldest = math.min(oldest, part)
+    end
+  end
+  if sum >= tonumber(ARGV[3]) then
+    answers[number] = oldest + parts - now
   else
-    sum = sum + tonumber(counts[i + 1])
-    oldest = math.min(oldest, part)
+    redis.call('HINCRBY', key, ARGV[1], 1)
+    redis.call('PEXPIRE', key, ARGV[4])
+    answers[number] = 0
   end
 end
-if sum >= tonumber(ARGV[3]) then return oldest + parts - now end
-redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return 0
+return answers
+"""
+
+# KEYS a user's counts · takes one off the newest part that has any
+GIVE_BACK = """
+local counts, newest = redis.call('HGETALL', KEYS[1]), nil
+for i = 1, #counts, 2 do
+  local part = tonumber(counts[i])
+  if tonumber(counts[i + 1]) > 0 and (newest == nil or part > newest) then newest = part end
+end
+if newest then redis.call('HINCRBY', KEYS[1], newest, -1) end
 """
 PARTS = 60
 """Parts of a window. A count is over when its whole part is: at most 1/60 of the window late, never early."""
@@ -99,7 +115,8 @@ class RedisSlotStore(SlotStore):
 class RedisMessageQuota(MessageQuota):
     """A hash per user counts messages by part of the window: bounded, however many messages are allowed.
 
-    Users who send at the same moment share a round trip. The time is the instance's.
+    Messages that come at the same moment, whoever sends them, are decided by one command. For that the braces put
+    all counts into one slot of a cluster. The time is the instance's.
     """
 
     def __init__(
@@ -114,7 +131,7 @@ class RedisMessageQuota(MessageQuota):
         self._link = link
         self._max_messages = max_messages
         self._window_s = window_s
-        self._prefix = prefix + "ws:quota:"
+        self._prefix = prefix + "{ws:quota}:"
         self._now = now
         self._asking: GroupCommit[str, float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
 
@@ -122,7 +139,12 @@ class RedisMessageQuota(MessageQuota):
         """Together with the others that come at this moment."""
         retry_after = await self._asking.submit(user_id)
         if retry_after:
-            raise RateLimited(f"over {self._max_messages} messages in {self._window_s:g} s", retry_after)
+            raise over_quota(self._max_messages, self._window_s, retry_after)
+
+    async def give_back(self, user_id: str) -> None:
+        """One script."""
+        async with self._link.commands("giving a message back") as redis:
+            await redis.eval(GIVE_BACK, 1, self._prefix + user_id)
 
     async def stop(self) -> None:
         """Closes the link. Idempotent."""
@@ -132,12 +154,11 @@ class RedisMessageQuota(MessageQuota):
     async def _ask(self, user_ids: list[str]) -> list[float | Exception]:
         part_s = self._window_s / PARTS
         part, into_part = divmod(self._now(), part_s)
+        keys = [self._prefix + user_id for user_id in user_ids]
         arguments = [int(part), PARTS + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
-        async with self._link.commands("counting messages") as redis, redis.pipeline(transaction=False) as pipe:
-            for user_id in user_ids:
-                pipe.eval(ADMIT, 1, self._prefix + user_id, *arguments)
-            parts = await pipe.execute()
-        return [max(0.0, int(count) * part_s - into_part) if count else 0.0 for count in parts]
+        async with self._link.commands("counting messages") as redis:
+            parts = await redis.eval(ADMIT, len(keys), *keys, *arguments)
+        return [int(count) * part_s - into_part if int(count) else 0.0 for count in parts]
 
 
 def _ttl_ms(seconds: float) -> int:

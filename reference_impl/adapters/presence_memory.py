@@ -13,6 +13,7 @@ class MemoryPresenceStore(PresenceStore):
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._ends: dict[Lease, float] = {}
+        self._lost: set[Lease] = set()
 
     async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
         """Takes or renews leases."""
@@ -23,10 +24,14 @@ class MemoryPresenceStore(PresenceStore):
             self._ends[lease] = self._now() + lease_s
         return taken
 
-    async def release(self, lease: Lease, linger_s: float) -> None:
-        """Shortens one lease."""
-        if lease in self._ends:
-            self._ends[lease] = self._now() + linger_s
+    async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
+        """Shortens a lease; a goodbye also those that the same device has lost."""
+        ending = [lease] if is_lost else [lease, *(lost for lost in self._lost if lost.is_same_device(lease))]
+        for one in ending:
+            if one in self._ends:
+                self._ends[one] = min(self._ends[one], self._now() + linger_s)
+        if is_lost and lease in self._ends:
+            self._lost.add(lease)
 
     async def expire(self) -> list[EndedLease]:
         """Removes what is over."""
@@ -34,6 +39,7 @@ class MemoryPresenceStore(PresenceStore):
         reports = []
         for lease in ended:
             del self._ends[lease]
+            self._lost.discard(lease)
             reports.append(EndedLease(lease, self._live(lease.user_id)))
         return reports
 

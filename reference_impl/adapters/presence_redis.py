@@ -51,13 +51,22 @@ class RedisPresenceStore(PresenceStore):
         answers = zip(leases, replies[0::5], replies[1::5], strict=True)
         return [TakenLease(lease, _others(lease, live)) for lease, live, added in answers if added]
 
-    async def release(self, lease: Lease, linger_s: float) -> None:
-        """Moves the end nearer. A lease that has ended stays ended."""
-        end = {_encode(lease): self._now() + linger_s}
-        async with self._link.commands("releasing presence") as redis, redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(self._key(lease.user_id), end, xx=True)
-            pipe.zadd(self._all, end, xx=True)
-            await pipe.execute()
+    async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
+        """Moves the end nearer. A lease that has ended stays ended. A third set, short-lived, holds the lost ones."""
+        member, lost_key = _encode(lease), self._key(lease.user_id) + ":lost"
+        async with self._link.commands("releasing presence") as redis:
+            lost: list[bytes] = []
+            if not is_lost and lease.device_id is not None:
+                lost = await redis.zrange(lost_key, 0, -1)  # type: ignore[assignment]
+            ending = [member, *(other for other in lost if _decode(other).is_same_device(lease))]
+            ends = dict.fromkeys(ending, self._now() + linger_s)
+            async with redis.pipeline(transaction=True) as pipe:
+                pipe.zadd(self._key(lease.user_id), ends, xx=True, lt=True)
+                pipe.zadd(self._all, ends, xx=True, lt=True)
+                if is_lost:
+                    pipe.zadd(lost_key, ends)
+                    pipe.pexpire(lost_key, int(linger_s * 1000) + 1000)
+                await pipe.execute()
 
     async def expire(self) -> list[EndedLease]:
         """Looks first: usually there is nothing to take, and that costs one command."""

@@ -5,6 +5,7 @@ from collections import deque
 from typing import NamedTuple
 
 from reference_impl.core.queue_ports import PushProvider
+from reference_impl.model.health import Health
 from reference_impl.model.notification_content import NotificationData
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ class ConsolePushProvider(PushProvider):
         self.count += 1
         self.pushed.append(Pushed(user_id, notification, idempotency_key))
         logger.info("push to %s about conversation %s (%s)", user_id, notification["conversation_id"], idempotency_key)
+
+    def health(self) -> Health:
+        """Always well."""
+        return Health("push")
 
     async def stop(self) -> None:
         """Nothing to close."""

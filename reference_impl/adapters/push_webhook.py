@@ -1,42 +1,20 @@
 """Push through somebody's HTTP endpoint: a gateway to phones, a chat bot, a mail sender."""
 
-import asyncio
-import hashlib
-import hmac
-import logging
-import random
 import time
 from collections.abc import Callable
 
 import httpx2
 import msgspec
 
+from reference_impl.adapters.signed_webhook import TIMEOUT_S, SignedWebhook
 from reference_impl.core.queue_ports import PushProvider
 from reference_impl.model.circuit_breaker import CircuitBreaker
-from reference_impl.model.errors import Unavailable
-from reference_impl.model.jobs import PermanentFailure, Postponed
+from reference_impl.model.health import Health, health_behind
 from reference_impl.model.notification_content import NotificationData
-
-logger = logging.getLogger(__name__)
-
-TIMEOUT_S = 10.0
-"""For the whole request. Less than a job's handler is given."""
-
-TRY_LATER = {408, 425, 429}
-"""Answers in the 400s that are about the moment, not about the request."""
 
 
 class WebhookPushProvider(PushProvider):
-    """POSTs ``{"user_id", "title", "body", "conversation_id", "message_id"?}`` to ``url``.
-
-    Headers: ``Idempotency-Key``, the same each time a push is repeated; ``X-Timestamp``, seconds since 1970;
-    ``X-Signature``, ``sha256=`` and the hexadecimal HMAC-SHA256, under ``secret``, of the timestamp, a dot and
-    the body. Who checks both knows that the request is ours, and that it is not an old one sent again.
-
-    2xx is success. 5xx, 408, 425, 429 and no answer mean that it may go better later; anything else never will,
-    redirects included, since the signature is meant for this endpoint alone. A circuit breaker stops the asking
-    while the endpoint is down.
-    """
+    """Posts ``{"user_id", "title", "body", "conversation_id", "message_id"?}`` to a ``SignedWebhook``."""
 
     def __init__(
         self,
@@ -48,56 +26,21 @@ class WebhookPushProvider(PushProvider):
         transport: httpx2.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.breaker = breaker or CircuitBreaker()
-        self._url = url
-        self._secret = secret.encode()
-        self._timeout_s = timeout_s
-        self._now = now
-        self._client = httpx2.AsyncClient(transport=transport, timeout=timeout_s, follow_redirects=False)
+        self._webhook = SignedWebhook(
+            url, secret, name="push", timeout_s=timeout_s, breaker=breaker, transport=transport, now=now
+        )
+        self.breaker: CircuitBreaker = self._webhook.breaker
 
     async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
         """One request, if the circuit lets it through."""
-        permit = self.breaker.admit(self._now())
-        if permit is None:
-            # Spread, so that not all that waited come at once when the circuit closes.
-            delay_s = self.breaker.retry_after_s(self._now()) * random.uniform(1.0, 1.5)  # noqa: S311 - jitter
-            raise Postponed("the push endpoint is taken for dead", delay_s)
-        try:
-            status = await self._post(user_id, notification, idempotency_key)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            self.breaker.failed(permit, self._now())
-            raise Unavailable(f"the push endpoint does not answer ({type(error).__name__})") from error
-        if status >= 500:
-            self.breaker.failed(permit, self._now())
-            raise Unavailable(f"the push endpoint answered {status}")
-        self.breaker.succeeded(permit, self._now())
-        _require_success(status)
+        await self._webhook.post(
+            msgspec.json.encode({"user_id": user_id, **notification}), idempotency_key=idempotency_key
+        )
+
+    def health(self) -> Health:
+        """As the circuit breaker knows it."""
+        return health_behind(self.breaker, "push", self._webhook.now())
 
     async def stop(self) -> None:
         """Closes the connections. Idempotent."""
-        await self._client.aclose()
-
-    async def _post(self, user_id: str, notification: NotificationData, idempotency_key: str) -> int:
-        """The status. The answer's body is not read: it may be of any size, and nothing in it matters here."""
-        body = msgspec.json.encode({"user_id": user_id, **notification})
-        timestamp = str(int(time.time()))
-        signature = hmac.new(self._secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": idempotency_key,
-            "X-Timestamp": timestamp,
-            "X-Signature": f"sha256={signature}",
-        }
-        # The client's own timeout is for each read; this one is for all of them.
-        async with (
-            asyncio.timeout(self._timeout_s),
-            self._client.stream("POST", self._url, content=body, headers=headers) as response,
-        ):
-            return response.status_code
-
-
-def _require_success(status: int) -> None:
-    if status in TRY_LATER:
-        raise Unavailable(f"the push endpoint answered {status}")
-    if not 200 <= status < 300:
-        raise PermanentFailure(f"the push endpoint answered {status}")
+        await self._webhook.stop()

@@ -10,7 +10,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, RedisError
 
+from reference_impl.model.circuit_breaker import CircuitBreaker, CircuitState
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.health import Health, HealthState
 
 CLUSTER_SUFFIX = "+cluster"
 
@@ -19,6 +21,9 @@ TIMEOUT_S = 2.0
 
 PAUSE_S = 1.0
 """How long nobody asks again after a failure: while Redis hangs, one command waits for it and not all of them."""
+
+FAILURES = 1
+"""After so many the circuit opens: a caller has another way to go on, so there is nothing to gain by insisting."""
 
 
 def redis_client(url: str, *, timeout_s: float = TIMEOUT_S) -> Redis:
@@ -61,31 +66,41 @@ class RedisLink:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         make_client = cluster_client if is_cluster(url) else redis_client
         self._redis = cast(Redis, make_client(url, timeout_s=timeout_s))
-        self._asked_again_at = 0.0
+        self.breaker = CircuitBreaker(FAILURES, PAUSE_S)
 
     @asynccontextmanager
     async def commands(self, doing: str) -> AsyncIterator[Redis]:
         """The client. Whatever redis raises in the block comes out as ``Unavailable``, and so does any command
-        within ``PAUSE_S`` seconds after that, without being tried. Whoever is cancelled in the block, is cancelled.
+        while the circuit is open, without being tried. Whoever is cancelled in the block, is cancelled.
         """
         loop = asyncio.get_running_loop()
         cancelled_before = _cancel_requests()
-        if loop.time() < self._asked_again_at:
+        permit = self.breaker.admit(loop.time())
+        if permit is None:
             raise Unavailable(f"{doing}: Redis was away a moment ago")
         try:
             # A cluster's client that does not know the cluster yet would send its first commands to any node.
             await self._redis.initialize()
             yield self._redis
+            self.breaker.succeeded(permit, loop.time())
         except MovedError as error:
             raise Unavailable(f"{doing}: this Redis is a node of a cluster; use redis+cluster:// in its URL") from error
         except (RedisError, OSError, TimeoutError) as error:
-            self._asked_again_at = loop.time() + PAUSE_S
+            self.breaker.failed(permit, loop.time())
             raise Unavailable(f"{doing}: Redis is away ({type(error).__name__})") from error
         finally:
             # The client sends under `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation that
             # comes just then. Its task would go on for ever, and whoever waits for its end with it.
             if _cancel_requests() > cancelled_before:
                 raise asyncio.CancelledError
+
+    def health(self, part: str, *, is_listening: bool) -> Health:
+        """How a part is that sends commands over this link, and listens over one of its own."""
+        if not is_listening:
+            return Health(part, HealthState.AWAY, "no link to listen on; messages arrive by way of the store")
+        if self.breaker.state is not CircuitState.CLOSED:
+            return Health(part, HealthState.DEGRADED, "it listens, but commands fail")
+        return Health(part)
 
     async def stop(self) -> None:
         """Closes the connections. Idempotent."""

@@ -13,6 +13,7 @@ from reference_impl.adapters.sql_backend import Conflict, SqlBackend
 from reference_impl.adapters.sql_migrations import HEAD, bring_up_to_date, revision_of
 from reference_impl.adapters.sql_sqlite import SqliteBackend
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.health import Health, HealthState
 
 MOST_TRIES = 5
 UPGRADE_DEADLINE_S = 300.0
@@ -26,6 +27,7 @@ class SqlDatabase:
     def __init__(self, database_url: str) -> None:
         """Raises ``ValueError`` with what to write."""
         self._backend = _open(database_url)
+        self._is_away = False  # as the last reading or writing found it
 
     async def start(self) -> None:
         """Makes the tables, or brings those of an older release up to date; instances that start at once take turns.
@@ -79,12 +81,21 @@ class SqlDatabase:
         async with self.write() as connection:
             return await work(connection)
 
+    def health(self) -> Health:
+        """As the last reading or writing found it; the reconciler reads every second."""
+        if self._is_away:
+            return Health("store", HealthState.AWAY, "the last reading or writing failed; nothing can be said or read")
+        return Health("store")
+
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
+            self._is_away = False
         except self._backend.errors as error:
-            raise self._backend.translate(error) from error
+            translated = self._backend.translate(error)
+            self._is_away = isinstance(translated, Unavailable)
+            raise translated from error
 
 
 def _open(database_url: str) -> SqlBackend:

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from reference_impl.adapters.sql_schema import metadata
 from reference_impl.model.errors import Unavailable
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision that ``sql_schema`` describes: the last one in ``migrations/versions``."""
 
 FIRST_RELEASE = "0001"

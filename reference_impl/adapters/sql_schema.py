@@ -22,7 +22,7 @@ users = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("display_name", String(200), nullable=False),
-    Column("membership_version", Integer, nullable=False, server_default="0"),  # +1 whenever they join or leave
+    Column("membership_version", Integer, nullable=False, server_default="0"),  # +1: joined, left, was barred
 )
 
 conversations = Table(
@@ -74,6 +74,22 @@ messages = Table(
     Column("extra_metadata", JSON),
     UniqueConstraint("conversation_id", "seq"),  # also the index that history reads by
     UniqueConstraint("sender_id", "client_message_id"),
+)
+
+bans = Table(  # of user ids that may never have been seen
+    "bans",
+    metadata,
+    Column("user_id", String(64), primary_key=True),
+    Column("banned_at", DateTime(timezone=True), nullable=False),
+)
+
+revoked_tokens = Table(  # signed out; a row is deleted once its token has expired by itself
+    "revoked_tokens",
+    metadata,
+    Column("token_id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index("revoked_tokens_by_user", "user_id"),
 )
 
 outbox = Table(  # messages that are stored and that no instance is known to have announced yet

@@ -6,9 +6,11 @@ from datetime import datetime
 
 import msgspec
 
+from reference_impl.core.access_ports import Access
 from reference_impl.core.ports import Appended, Store
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
@@ -25,12 +27,18 @@ class MemoryStore(Store):
         self._membership_versions: Counter[str] = Counter()
         self._positions: dict[tuple[str, str, PositionKind], int] = {}
         self._covered: dict[str, int] = {}
+        self._bans: dict[str, datetime] = {}
+        self._revoked: dict[str, tuple[str, datetime]] = {}  # token id -> whose, and when it expires
 
     async def start(self) -> None:
         """Nothing to open."""
 
     async def stop(self) -> None:
         """Nothing to close."""
+
+    def health(self) -> Health:
+        """Always well."""
+        return Health("store")
 
     async def append(self, draft: MessageDraft) -> Appended:
         """Stores a message under the next ``seq``."""
@@ -50,6 +58,10 @@ class MemoryStore(Store):
             self._by_client_id[draft.sender_id, draft.client_message_id] = message
         self._outbox.setdefault(conversation.id, {})[message.seq] = message.timestamp
         return Appended(message, is_new=True)
+
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether it is known."""
+        return (sender_id, client_message_id) in self._by_client_id
 
     async def history(
         self,
@@ -194,6 +206,38 @@ class MemoryStore(Store):
             for name, conversation in self._conversations.items()
             if user_id in conversation.participant_ids
         }
+
+    async def ban(self, user_id: str, at: datetime) -> None:
+        """Once."""
+        self._bans.setdefault(user_id, at)
+        self._note_access(user_id)
+
+    async def unban(self, user_id: str) -> None:
+        """Forgets it."""
+        if self._bans.pop(user_id, None):
+            self._note_access(user_id)
+
+    async def banned_users(self) -> dict[str, datetime]:
+        """By name."""
+        return dict(sorted(self._bans.items()))
+
+    async def revoke_token(self, token_id: str, user_id: str, expires_at: datetime, *, now: datetime) -> None:
+        """Notes it, and forgets what has expired."""
+        self._revoked = {name: kept for name, kept in self._revoked.items() if kept[1] > now}
+        self._revoked[token_id] = (user_id, expires_at)
+        self._note_access(user_id)
+
+    async def access_of(self, user_ids: Sequence[str]) -> dict[str, Access]:
+        """Looks through all tokens."""
+
+        def revoked(user_id: str) -> frozenset[str]:
+            return frozenset(name for name, (owner, _) in self._revoked.items() if owner == user_id)
+
+        return {user_id: Access(user_id in self._bans, revoked(user_id)) for user_id in user_ids}
+
+    def _note_access(self, user_id: str) -> None:
+        self._users.setdefault(user_id, User(id=user_id, display_name=user_id))
+        self._membership_versions[user_id] += 1
 
     def _participants_of(self, conversation_id: str) -> list[str]:
         conversation = self._conversations.get(conversation_id)

@@ -13,6 +13,7 @@ from reference_impl.adapters.sql_row_locks import lock_conversations
 from reference_impl.adapters.sql_schema import conversations, longest_text, messages, outbox, participants
 from reference_impl.core.ports import Appended, MessageStore
 from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.json_values import has_only_text
 from reference_impl.model.messages import MessageDraft, MessageInfo
 
 LARGEST_GROUP = 200
@@ -35,6 +36,12 @@ class SqlMessageStore(MessageStore):
         """Stores a message under the next ``seq``, together with the others that arrive at this moment."""
         _require_fitting(draft)
         return await self._appends.submit(draft)
+
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """One look into the index that keeps them unique."""
+        named = (messages.c.sender_id == sender_id) & (messages.c.client_message_id == client_message_id)
+        async with self._database.read() as connection:
+            return await connection.scalar(select(messages.c.id).where(named)) is not None
 
     async def history(
         self,
@@ -97,8 +104,8 @@ def _require_fitting(draft: MessageDraft) -> None:
     """Before it joins a group: a text that a column can not hold would fail all of them."""
     for name, longest in longest_text(messages).items():
         value = getattr(draft, name)
-        if value is not None and (len(value) > longest or "\0" in value):
-            raise Invalid(f"{name} must have at most {longest} characters, and no NUL among them")
+        if value is not None and (len(value) > longest or not has_only_text(value)):
+            raise Invalid(f"{name} must have at most {longest} characters, no NUL and no half of one among them")
 
 
 def _decide(

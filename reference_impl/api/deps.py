@@ -6,11 +6,17 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
 
+from reference_impl.api.doors import Doors
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
+from reference_impl.core.event_bus import EventBus
+from reference_impl.core.instance_board import InstanceBoard
 from reference_impl.core.ports import Clock
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
+from reference_impl.core.websocket_monitor import WebSocketMonitor
 from reference_impl.model.errors import AuthenticationFailed, Forbidden
+from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
 from reference_impl.services.conversation_service import ConversationService
@@ -23,14 +29,20 @@ class Services:
     """The services behind the doors."""
 
     settings: Settings
+    doors: Doors
     authentication: AuthenticationService
+    access: AccessService
     conversations: ConversationService
     messages: MessageService
     activity: ActivityService
     connections: DistributedConnectionManager
     confirmations: DeliveryConfirmations
+    event_bus: EventBus
     clock: Clock
     recorder: HopRecorder
+    traffic: Traffic
+    monitor: WebSocketMonitor
+    board: InstanceBoard
 
 
 def get_services(request: Request) -> Services:
@@ -47,11 +59,13 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 Basic = Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 
 
-def get_current_user(services: ServicesDep, credentials: Bearer) -> Identity:
-    """Who asks. Raises ``AuthenticationFailed``."""
+async def get_current_user(services: ServicesDep, credentials: Bearer) -> Identity:
+    """Who asks. Raises ``AuthenticationFailed``, ``Forbidden`` for somebody who is banned, or ``Unavailable``."""
     if credentials is None:
         raise AuthenticationFailed("sign in: send an Authorization: Bearer header")
-    return services.authentication.verify_token(credentials.credentials)
+    identity = services.authentication.verify_token(credentials.credentials)
+    await services.access.require(identity)
+    return identity
 
 
 CurrentUser = Annotated[Identity, Depends(get_current_user)]
@@ -67,7 +81,7 @@ def get_current_operator(user: CurrentUser) -> Identity:
 CurrentOperator = Annotated[Identity, Depends(get_current_operator)]
 
 
-def require_onlooker(services: ServicesDep, bearer: Bearer, basic: Basic) -> None:
+async def require_onlooker(services: ServicesDep, bearer: Bearer, basic: Basic) -> None:
     """Whoever may look at the system as a whole: anybody in demo mode, else an operator. For routes that only read.
 
     A scraper sends its token as a bearer's. A browser asks for a name and a password, and takes a token as the
@@ -79,6 +93,7 @@ def require_onlooker(services: ServicesDep, bearer: Bearer, basic: Basic) -> Non
     token = bearer.credentials if bearer else basic.password if basic else ""
     try:
         identity = services.authentication.verify_token(token)
+        await services.access.require(identity)
     except AuthenticationFailed as error:
         challenge = {"WWW-Authenticate": 'Basic realm="an operator\'s token as the password", charset="UTF-8"'}
         raise HTTPException(401, "only for operators: sign in with an operator's token", challenge) from error

@@ -22,12 +22,13 @@ from reference_impl.model.frames import (
     TypingFrame,
 )
 from reference_impl.model.positions import PositionKind
+from reference_impl.model.server_frames import AckData, ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
 
-Answer = Callable[[str, dict[str, Any], str | None], None]
-"""Takes an action, its data and a conversation id, and sends the frame."""
+Answer = Callable[[ServerData, str | None], None]
+"""Takes a frame's data and a conversation id, and sends the frame."""
 
 
 class FrameActions:
@@ -48,6 +49,7 @@ class FrameActions:
         self._answer = answer
         self._replays: dict[str, asyncio.Task[None]] = {}
         self._typed_in: set[str] = set()
+        self._expiry = self._end_with_the_token()
 
     async def act(self, frame: ClientFrame) -> None:
         """Does what the frame asks for. Raises ``ChatError``."""
@@ -55,7 +57,7 @@ class FrameActions:
             case PongFrame():
                 self._services.confirmations.take_pong(self._connection, frame.timestamp)
             case AuthFrame():
-                self._renew(frame)
+                await self._renew(frame)
             case _:
                 await self._act_on(self._conversation_of(frame), frame)
 
@@ -70,6 +72,7 @@ class FrameActions:
 
     async def stop(self) -> None:
         """The connection has gone: ends its replays, and its user's typing."""
+        self._expiry.cancel()
         for replay in self._replays.values():
             replay.cancel()
         if self._replays:
@@ -102,15 +105,24 @@ class FrameActions:
             reply_to_message_id=frame.reply_to_message_id,
             origin_connection_id=self._connection.connection_id,
         )
-        ack = {"client_message_id": frame.client_message_id, "id": message.id, "seq": message.seq}
-        self._answer("ack", ack, conversation_id)
+        ack = AckData(client_message_id=frame.client_message_id, id=message.id, seq=message.seq)
+        self._answer(ack, conversation_id)
         self._hop("acked", conversation_id, frame, message_id=message.id)
 
-    def _renew(self, frame: AuthFrame) -> None:
+    async def _renew(self, frame: AuthFrame) -> None:
         identity = self._services.authentication.verify_token(frame.token)
         if identity.user_id != self._identity.user_id:
             raise Forbidden("the new token is another user's; open a connection of your own for them")
+        await self._services.access.require(identity)
         self._identity = identity
+        self._connection.token_id = identity.token_id
+        self._expiry.cancel()
+        self._expiry = self._end_with_the_token()
+
+    def _end_with_the_token(self) -> asyncio.TimerHandle:
+        left_s = (self._identity.expires_at - self._services.clock()).total_seconds()
+        close, reason = self._connection.close, "the token has expired"
+        return asyncio.get_running_loop().call_later(left_s, close, CloseCode.AUTHENTICATION_FAILED, reason)
 
     async def _replay(self, conversation_id: str, last_seq: int, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:
@@ -119,7 +131,7 @@ class FrameActions:
             await self._services.connections.resume(self._connection, conversation_id, last_seq)
         except Forbidden as error:
             if self._connection.is_device_wide:
-                self._answer("error", {"code": error.code, "message": error.message}, conversation_id)
+                self._answer(ErrorData(code=error.code, message=error.message), conversation_id)
             else:
                 self._connection.close(CloseCode.ACCESS_DENIED, error.message, discard=True)
         except ChatError as error:  # half a history is worse than none: the client comes again

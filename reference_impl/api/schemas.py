@@ -1,20 +1,32 @@
 """The bodies of HTTP requests and answers. Unknown fields are refused: a typo must not pass for a default."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reference_impl.model.json_values import has_only_text
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _only_text(value: str) -> str:
+    if not has_only_text(value):
+        raise ValueError("must not hold a NUL, or half of a character")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_only_text)]
+"""What people see."""
+
+
 class TokenRequest(_Request):
     """Signs in as anybody, in demo mode."""
 
     user_id: str
-    display_name: str | None = Field(default=None, min_length=1, max_length=200)
+    display_name: Name | None = None
 
 
 class TokenResponse(BaseModel):
@@ -35,7 +47,7 @@ class TicketResponse(BaseModel):
 class ConversationCreateRequest(_Request):
     """A new conversation. The caller takes part without being named."""
 
-    title: str = Field(min_length=1, max_length=200)
+    title: Name
     participant_ids: list[str] = Field(default_factory=list, max_length=10_000)
 
 
@@ -71,6 +83,13 @@ class ReadRequest(_Request):
     seq: int = Field(ge=0, le=2**53)
 
 
+class AnnouncementRequest(_Request):
+    """What an operator has to say."""
+
+    text: str = Field(min_length=1, max_length=1000)
+    level: Literal["info", "warning", "error"] = "info"
+
+
 class MessageCreateRequest(_Request):
     """A new message. Sender, time and number are the server's."""
 
@@ -100,3 +119,20 @@ class MessageResponse(BaseModel):
     reply_to_message_id: str | None
     client_message_id: str | None
     extra_metadata: dict[str, Any] | None
+
+
+class DeviceResponse(BaseModel):
+    """A device of the caller's, and how many connections it has."""
+
+    device_id: str | None
+    device_type: str
+    connections: int
+
+
+class PageConfig(BaseModel):
+    """What a page needs to know of the instance that served it. ``peer_urls``: where the same conversations can be
+    had when this instance does not answer."""
+
+    instance_id: str
+    demo_login: bool
+    peer_urls: tuple[str, ...]

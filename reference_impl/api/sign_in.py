@@ -5,6 +5,7 @@ import asyncio
 from fastapi import WebSocket, WebSocketDisconnect
 
 from reference_impl.api.deps import Services
+from reference_impl.model.connection_limits import counted_address
 from reference_impl.model.errors import AuthenticationFailed, ChatError
 from reference_impl.model.frames import AuthFrame, parse_client_frame
 from reference_impl.services.authentication_service import Identity
@@ -15,17 +16,29 @@ FIRST_FRAME_DEADLINE_S = 5.0
 """How long an accepted socket may stay without signing in."""
 
 
+def address_of(websocket: WebSocket) -> str:
+    """Whom a socket counts for."""
+    return counted_address(websocket.client.host if websocket.client else None)
+
+
 def chosen_subprotocol(websocket: WebSocket) -> str | None:
     """What the server selects: ``chat.v1`` if it was offered, and never the entry that holds the token."""
     return SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None
 
 
 async def sign_in(websocket: WebSocket, services: Services) -> Identity:
-    """Who opened this accepted socket. Takes the first credential it finds; raises ``AuthenticationFailed``.
+    """Who opened this accepted socket. Takes the first credential it finds.
 
     In this order: the subprotocol ``bearer.<token>``, the ``Authorization`` header, ``?ticket=``,
-    ``?token=`` where it is allowed, and an ``auth`` frame as the first one.
+    ``?token=`` where it is allowed, and an ``auth`` frame as the first one. Raises ``AuthenticationFailed``,
+    ``Forbidden`` for somebody who is banned, or ``Unavailable``.
     """
+    identity = await _identity_of(websocket, services)
+    await services.access.require(identity)
+    return identity
+
+
+async def _identity_of(websocket: WebSocket, services: Services) -> Identity:
     authentication = services.authentication
     if (token := _token_from_handshake(websocket)) is not None:
         return authentication.verify_token(token)
@@ -35,7 +48,8 @@ async def sign_in(websocket: WebSocket, services: Services) -> Identity:
         if not services.settings.query_token_allowed:
             raise AuthenticationFailed("a token in the URL is not allowed here")
         return authentication.verify_token(token)
-    return authentication.verify_token(await _token_from_first_frame(websocket))
+    with services.doors.waiting_room.place(address_of(websocket)):
+        return authentication.verify_token(await _token_from_first_frame(websocket))
 
 
 def _token_from_handshake(websocket: WebSocket) -> str | None:

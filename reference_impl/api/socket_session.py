@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from typing import Any
+import time
 
 from fastapi import WebSocket
+from msgspec import UNSET
 
 from reference_impl.api.deps import Services
 from reference_impl.api.frame_actions import FrameActions
-from reference_impl.core.connection import Connection
+from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import encode_frame
 from reference_impl.model.errors import (
@@ -19,7 +20,10 @@ from reference_impl.model.errors import (
     TooLarge,
     UnknownType,
 )
-from reference_impl.model.frames import client_message_id_of, parse_client_frame
+from reference_impl.model.event_factories import create_frame_event, create_system_error
+from reference_impl.model.frame_pace import FramePace, frames_per_s
+from reference_impl.model.frames import client_message_id_of, frame_type_of, parse_client_frame
+from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
@@ -54,6 +58,9 @@ class SocketSession:
         self._connection: Connection = services.connections.connection_manager.connections_by_id[connection_id]
         self._actions = FrameActions(services, identity, self._connection, conversation_id, self._answer)
         self._strikes = 0
+        settings = services.settings
+        pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
+        self._pace = FramePace(pace, asyncio.get_running_loop().time())
 
     async def run(self, *, resume_from: int | None = None) -> None:
         """Returns when the peer has gone, or the server has closed the connection."""
@@ -70,32 +77,44 @@ class SocketSession:
             await self._actions.stop()
         if isinstance(results[0], Exception):
             logger.error("connection %s: the reader failed", self._connection.connection_id, exc_info=results[0])
+            self._tell_of_failure()
             self._connection.close(CloseCode.INTERNAL_ERROR, "server error")
             await self._connection.written()
 
     async def _read(self) -> None:
+        now = asyncio.get_running_loop().time
         while (event := await self._websocket.receive())["type"] == "websocket.receive":
             self._connection.heard()
+            if wait_s := self._pace.wait_s(now()):
+                await asyncio.sleep(wait_s)
+            began = time.perf_counter()
             raw = event.get("text")
             if raw is None:
+                self._tell_of_frame("unreadable")
                 self._refuse(BadJson("send text frames, not binary ones"))
             else:
                 await self._take(raw)
+            self._services.traffic.received += 1
+            self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
             if self._strikes >= MAX_STRIKES:
                 self._connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
                 return
         self.is_lost = event.get("code") not in GOODBYES
+        self._connection.left(event.get("code") or VANISHED)
 
     async def _take(self, raw: str) -> None:
         try:
             self._services.connections.message_router.check_size(len(raw.encode("utf-8", "surrogatepass")))
             frame = parse_client_frame(raw)
         except TooLarge as error:
+            self._tell_of_frame("unreadable")
             self._refuse(error)
             return
         except (BadJson, UnknownType, Invalid) as error:
+            self._tell_of_frame("unreadable")
             self._refuse(error, client_message_id_of(raw))
             return
+        self._tell_of_frame(frame_type_of(frame))
         try:
             await self._actions.act(frame)
         except ChatError as error:
@@ -106,13 +125,34 @@ class SocketSession:
         self._answer_error(error, client_message_id)
 
     def _answer_error(self, error: ChatError, client_message_id: str | None) -> None:
-        data: dict[str, Any] = {"code": error.code, "message": error.message}
-        if client_message_id is not None:
-            data["client_message_id"] = client_message_id
-        if isinstance(error, RateLimited):
-            data["retry_after"] = round(error.retry_after, 3)
-        self._answer("error", data, self._conversation_id)
+        self._services.traffic.errors[error.code] += 1
+        data = ErrorData(
+            code=error.code,
+            message=error.message,
+            client_message_id=UNSET if client_message_id is None else client_message_id,
+            retry_after=round(error.retry_after, 3) if isinstance(error, RateLimited) else UNSET,
+        )
+        self._answer(data, self._conversation_id)
 
-    def _answer(self, action: str, data: dict[str, Any], conversation_id: str | None) -> None:
+    def _tell_of_frame(self, frame_type: str) -> None:
+        connection, now = self._connection, self._services.clock()
+        self._services.event_bus.publish(
+            create_frame_event(
+                frame_type, connection.user_id, connection.connection_id, self._conversation_id, timestamp=now
+            )
+        )
+
+    def _tell_of_failure(self) -> None:
+        self._services.event_bus.publish(
+            create_system_error(
+                "reader_failed",
+                "reading from a connection failed; it is closed",
+                source="websocket",
+                timestamp=self._services.clock(),
+                connection_id=self._connection.connection_id,
+            )
+        )
+
+    def _answer(self, data: ServerData, conversation_id: str | None) -> None:
         now = self._services.clock()
-        self._connection.send(encode_frame(action, data, conversation_id=conversation_id, timestamp=now))
+        self._connection.send(encode_frame(data, conversation_id=conversation_id, timestamp=now))

@@ -6,11 +6,15 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from msgspec import UNSET
+from uuid_utils import uuid7
 
 from reference_impl.api.deps import Services
-from reference_impl.api.sign_in import chosen_subprotocol, sign_in
+from reference_impl.api.origins import require_allowed_origin
+from reference_impl.api.sign_in import address_of, chosen_subprotocol, sign_in
 from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
+from reference_impl.logs import belonging_to
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import (
@@ -20,6 +24,7 @@ from reference_impl.model.errors import (
     Forbidden,
     Invalid,
 )
+from reference_impl.model.server_frames import ConnectedData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
@@ -29,7 +34,7 @@ MAX_DEVICE_CHARACTERS = 100
 
 
 class WebSocketTransport(Transport):
-    """The framework's socket as the core's transport."""
+    """The framework's socket as the core's transport. When the peer is gone, it raises what sockets raise."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -46,7 +51,7 @@ class WebSocketTransport(Transport):
         try:
             await self._websocket.send({"type": "websocket.send", "text": text})
         except WebSocketDisconnect as error:
-            raise ConnectionResetError("the peer is gone") from error
+            raise ConnectionError("the peer is gone") from error
 
     async def close(self, code: int, reason: str) -> None:
         """Sends the close frame, unless the peer is gone."""
@@ -57,26 +62,40 @@ class WebSocketTransport(Transport):
 @router.websocket("/ws/{conversation_id}")
 async def chat_socket(websocket: WebSocket, conversation_id: str) -> None:
     """One device of one user on one conversation."""
-    await _serve(websocket, conversation_id)
+    await _serve_logged(websocket, conversation_id)
 
 
 @router.websocket("/ws")
 async def device_socket(websocket: WebSocket) -> None:
     """One device of one user on all of their conversations."""
-    await _serve(websocket, None)
+    await _serve_logged(websocket, None)
 
 
-async def _serve(websocket: WebSocket, conversation_id: str | None) -> None:
+async def _serve_logged(websocket: WebSocket, conversation_id: str | None) -> None:
+    """Every line that is logged meanwhile says which connection it belongs to."""
+    connection_id = str(uuid7())
+    with belonging_to(connection_id=connection_id, conversation_id=conversation_id):
+        await _serve(websocket, conversation_id, connection_id)
+
+
+async def _serve(websocket: WebSocket, conversation_id: str | None, connection_id: str) -> None:
     services: Services = websocket.app.state.services
     transport = WebSocketTransport(websocket)
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
-    await transport.accept()
     try:
+        await transport.accept()
+    except OSError:  # gone already
+        return
+    try:
+        require_allowed_origin(websocket)
         last_seq = _last_seq(websocket, conversation_id)
         identity = await sign_in(websocket, services)
-        connection_id = await _connect(websocket, transport, services, identity, conversation_id, last_seq)
+        await _connect(websocket, transport, services, identity, conversation_id, connection_id, last_seq)
     except ChatError as error:
-        await transport.close(_close_code_for(error), error.message)
+        code = _close_code_for(error)
+        services.traffic.refused[code] += 1
+        services.traffic.errors[error.code] += 1
+        await transport.close(code, error.message)
         return
     session = SocketSession(websocket, services, identity, conversation_id, connection_id)
     try:
@@ -92,31 +111,34 @@ async def _connect(
     services: Services,
     identity: Identity,
     conversation_id: str | None,
+    connection_id: str,
     last_seq: int | None,
-) -> str:
+) -> None:
     def welcome(connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
-        data: dict[str, Any] = {
-            "connection_id": connection_id,
-            "instance_id": services.settings.instance_id,
-            "user_id": identity.user_id,
-            "seq": heads[conversation_id] if conversation_id is not None else None,
-            "heartbeat_interval": services.settings.heartbeat_interval_s,
-        }
-        if conversation_id is None:
-            data["heads"] = heads
-        return encode_frame("connected", data, conversation_id=conversation_id, timestamp=services.clock())
+        data = ConnectedData(
+            connection_id=connection_id,
+            instance_id=services.settings.instance_id,
+            user_id=identity.user_id,
+            seq=heads[conversation_id] if conversation_id is not None else None,
+            heartbeat_interval=services.settings.heartbeat_interval_s,
+            heads=heads if conversation_id is None else UNSET,
+        )
+        return encode_frame(data, conversation_id=conversation_id, timestamp=services.clock())
 
     if conversation_id is None:
         conversation_ids = await services.conversations.conversation_ids_of(identity.user_id)
     else:
         await services.conversations.require_participant(conversation_id, identity.user_id)
         conversation_ids = [conversation_id]
-    return await services.connections.connect(
+    await services.connections.connect(
         identity.user_id,
         transport,
         conversation_ids,
         welcome,
         _device(websocket),
+        connection_id,
+        address=address_of(websocket),
+        token_id=identity.token_id,
         is_device_wide=conversation_id is None,
         last_seq=last_seq,
     )

@@ -9,10 +9,14 @@ from typing import Any
 from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Transport
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame
 
 logger = logging.getLogger(__name__)
+
+VANISHED = 1006
+"""RFC 6455's code for a connection that ended without a close frame."""
 
 CLOSE_DEADLINE_S = 5.0
 """How long a close frame may wait for a peer that does not read."""
@@ -35,6 +39,7 @@ class Connection:
         transport: Transport,
         outbox: Outbox,
         recorder: HopRecorder,
+        traffic: Traffic,
         *,
         connection_id: str,
         user_id: str,
@@ -54,15 +59,20 @@ class Connection:
         """Those whose live frames it gets now."""
         self.joined_ids: set[str] = set()
         """Those and the ones it is still catching up with: what it keeps a feed open for."""
+        self.token_id = ""
+        """The token that it was opened with, or refreshed with last."""
         self.device_type: str = metadata.get("device_type") or "unknown"
         self.device_id: str | None = metadata.get("device_id")
         self.open_pings: dict[float, dict[str, int]] = {}
         """Pings without their pongs: timestamp → conversation → its head when the ping was queued."""
         self.outbox = outbox
         self.was_too_slow = False
+        self.ended_with: int | None = None
+        """The close code: ours, or the peer's if it went first. None while it is open."""
         self.last_heard = self.last_pinged = time.monotonic()
         self._transport = transport
         self._recorder = recorder
+        self._traffic = traffic
         self._writer: asyncio.Task[None] | None = None
         self._close_with: tuple[int, str] | None = None
         self._give_up: asyncio.TimerHandle | None = None
@@ -78,11 +88,13 @@ class Connection:
             return False
         if not self.outbox.put(frame):
             logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            if self._recorder.on:
+                self._hop("overflowed", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
             self.was_too_slow = True
             self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
             return False
         if self._recorder.on and frame.message_id:
-            self._hop("enqueued", frame)
+            self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
         return True
 
     async def send_when_room(self, frame: EncodedFrame) -> bool:
@@ -100,6 +112,7 @@ class Connection:
         if self._close_with is not None:
             return
         self._close_with = (code, reason)
+        self.left(code)
         self.outbox.close(discard=discard)
         if discard and self._writer is not None:
             self._give_up = asyncio.get_running_loop().call_later(STALLED_DEADLINE_S, self._writer.cancel)
@@ -109,12 +122,18 @@ class Connection:
         """Whether a close was asked for, or the peer was found dead."""
         return self._close_with is not None
 
+    def left(self, code: int) -> None:
+        """Notes with which code it ended. The first one counts: who went first gives the reason."""
+        if self.ended_with is None:
+            self.ended_with = int(code)
+
     def heard(self) -> None:
         """Notes a sign of life."""
         self.last_heard = time.monotonic()
 
     async def finish(self) -> None:
         """Ends the writer. Call it once the peer is gone or was told to go. Idempotent."""
+        self.left(VANISHED)
         self.close(CloseCode.INTERNAL_ERROR, "connection ended", discard=True)
         if self._writer is not None:
             self._writer.cancel()
@@ -129,8 +148,10 @@ class Connection:
         try:
             while (frame := await self.outbox.get()) is not None:
                 if self._recorder.on and frame.message_id:
-                    self._hop("written", frame)  # before: the peer may have it before the call returns
+                    # Before: the peer may have it before the call returns.
+                    self._hop("written", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
                 await self._transport.send_text(frame.text)
+                self._traffic.sent += 1
             code, reason = self._close_with or (CloseCode.INTERNAL_ERROR, "")
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await self._transport.close(code, reason)
@@ -138,6 +159,7 @@ class Connection:
             logger.info("connection %s did not read its close frame", self.connection_id)
         except (OSError, RuntimeError) as error:  # what a transport raises when the peer is gone
             logger.debug("connection %s is dead: %s", self.connection_id, error)
+            self.left(VANISHED)
             self.close(CloseCode.INTERNAL_ERROR, "peer gone", discard=True)
         except Exception:
             logger.exception("connection %s: the writer failed", self.connection_id)
@@ -146,10 +168,11 @@ class Connection:
             if self._give_up is not None:
                 self._give_up.cancel()
 
-    def _hop(self, hop: str, frame: EncodedFrame) -> None:
+    def _hop(self, hop: str, frame: EncodedFrame, **detail: Any) -> None:
         self._recorder.hop(
             hop,
             message_id=frame.message_id,
             user_id=self.user_id,
             connection_id=self.connection_id,
+            **detail,
         )

@@ -4,11 +4,13 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from reference_impl.core.connection import Connection
+from reference_impl.core.clock import utc_now
+from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.core.connection_index import ConnectionIndex
 from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Clock, Transport
 from reference_impl.core.trace import HopRecorder
+from reference_impl.core.traffic import Traffic
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import ConnectionLimitExceeded
 
@@ -25,12 +27,13 @@ class ConnectionManager:
         self,
         max_connections_per_user: int = 5,
         *,
-        instance_id: str,
-        clock: Clock,
-        recorder: HopRecorder,
+        instance_id: str = "local",
+        clock: Clock = utc_now,
+        recorder: HopRecorder | None = None,
         max_connections: int = 1000,
         outbox_frames: int = 256,
         outbox_bytes: int = 1024 * 1024,
+        traffic: Traffic | None = None,
     ) -> None:
         self.max_connections_per_user = max_connections_per_user
         self.max_connections = max_connections
@@ -40,7 +43,8 @@ class ConnectionManager:
         """Connections that were closed because they read too slowly, since the start."""
         self._superseded = 0  # by connections that have gone
         self._clock = clock
-        self._recorder = recorder
+        self._recorder = recorder or HopRecorder()
+        self._traffic = traffic or Traffic()
         self._outbox_limits = (outbox_frames, outbox_bytes)
 
     @property
@@ -77,6 +81,7 @@ class ConnectionManager:
             websocket,
             Outbox(*self._outbox_limits),
             self._recorder,
+            self._traffic,
             connection_id=connection_id or str(uuid7()),
             user_id=user_id,
             instance_id=self.instance_id,
@@ -90,6 +95,10 @@ class ConnectionManager:
         except BaseException:
             self.index.remove(connection.connection_id)
             raise
+        self._traffic.connections += 1
+        if self._recorder.on:
+            device = {"device_type": connection.device_type, "device_id": connection.device_id}
+            self._hop("connection_opened", connection, **device)
         return connection.connection_id
 
     def subscribe(self, connection: Connection, conversation_id: str) -> bool:
@@ -97,11 +106,15 @@ class ConnectionManager:
         if connection.connection_id not in self.index.by_id:
             return False
         self.index.subscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("subscribed", connection, conversation_id)
         return True
 
     def unsubscribe(self, connection: Connection, conversation_id: str) -> None:
         """It gets them no more."""
         self.index.unsubscribe(connection, conversation_id)
+        if self._recorder.on:
+            self._hop("unsubscribed", connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
         """Removes a connection and ends its writer; None when it was gone already."""
@@ -109,7 +122,10 @@ class ConnectionManager:
         if connection is not None:
             self.too_slow += connection.was_too_slow
             self._superseded += connection.outbox.superseded
+            if self._recorder.on:
+                self._hop("connection_closed", connection, was_too_slow=connection.was_too_slow)
             await connection.finish()
+            self._traffic.closed[connection.ended_with or VANISHED] += 1
         return connection
 
     @property
@@ -152,6 +168,15 @@ class ConnectionManager:
             raise ConnectionLimitExceeded(
                 f"at most {self.max_connections_per_user} connections a user; close another device first"
             )
+
+    def _hop(self, hop: str, connection: Connection, conversation_id: str | None = None, **detail: Any) -> None:
+        self._recorder.hop(
+            hop,
+            conversation_id=conversation_id,
+            user_id=connection.user_id,
+            connection_id=connection.connection_id,
+            **detail,
+        )
 
     def _hop_excluded(self, connection: Connection, frame: EncodedFrame) -> None:
         self._recorder.hop(

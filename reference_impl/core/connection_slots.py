@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from contextlib import suppress
 
 from reference_impl.core.limit_ports import SlotStore
 from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot, reason
@@ -30,6 +31,7 @@ class ConnectionSlots:
         self._held: dict[str, Slot] = {}
         self._per_user: Counter[str] = Counter()
         self._per_address: Counter[str] = Counter()
+        self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -72,6 +74,10 @@ class ConnectionSlots:
         except Unavailable as error:
             logger.info("a slot is not given back, it ends by itself: %s", error)
 
+    def renew_soon(self) -> None:
+        """The store was away, and may have lost what it had. Does not wait."""
+        self._lost.set()
+
     def _refused_here(self, slot: Slot) -> LimitKind | None:
         if len(self._held) >= self.limits.per_instance:
             return LimitKind.INSTANCE
@@ -87,13 +93,15 @@ class ConnectionSlots:
     def _forget(self, connection_id: str) -> Slot | None:
         slot = self._held.pop(connection_id, None)
         if slot is not None:
-            self._per_user -= Counter([slot.user_id])  # drops who reaches zero
-            self._per_address -= Counter([slot.address])
+            _one_less(self._per_user, slot.user_id)
+            _one_less(self._per_address, slot.address)
         return slot
 
     async def _renew_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), self._lease_s / 3)
+            self._lost.clear()
             try:
                 if held := list(self._held.values()):
                     await self._store.renew(held, self._lease_s)
@@ -108,3 +116,9 @@ class ConnectionSlots:
         for slot in renewed:
             if slot.connection_id not in self._held:
                 await self._store.release(slot)
+
+
+def _one_less(counts: Counter[str], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]  # or the names of all who were ever here would stay

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from reference_impl.core.ports import MessageStore
+from reference_impl.core.trace import OFF, HopRecorder
 from reference_impl.model.bus_messages import ConversationMessage, frame_of
 from reference_impl.model.envelope import EncodedFrame, encode_new_message
 from reference_impl.model.errors import ChatError
@@ -32,7 +34,9 @@ class ConversationFeed:
     read from the store.
     """
 
-    def __init__(self, conversation_id: str, store: MessageStore, deliver: Deliver) -> None:
+    def __init__(
+        self, conversation_id: str, store: MessageStore, deliver: Deliver, recorder: HopRecorder = OFF
+    ) -> None:
         self.conversation_id = conversation_id
         self.members: set[str] = set()
         """Ids of the connections here that keep it open."""
@@ -40,6 +44,7 @@ class ConversationFeed:
         """Messages that had to be read from the store, since the start."""
         self._store = store
         self._deliver = deliver
+        self._recorder = recorder
         self._last_seq: int | None = None
         self._waiting: dict[int, ConversationMessage] = {}
         self._repair: asyncio.Task[None] | None = None
@@ -55,6 +60,7 @@ class ConversationFeed:
         """Starts at the conversation's head. The subscription must be live before: what comes meanwhile waits."""
         head = (await self._store.heads([self.conversation_id]))[self.conversation_id]
         self._last_seq = head
+        self._hop("channel_opened", seq=head)
         self._waiting = {seq: message for seq, message in self._waiting.items() if seq > head}
         self._deliver_waiting()
 
@@ -90,6 +96,7 @@ class ConversationFeed:
         if self._repair is not None:
             self._repair.cancel()
             await asyncio.wait([self._repair])
+        self._hop("channel_closed")
 
     def _deliver_waiting(self) -> None:
         if self._last_seq is None or self._repairing:
@@ -138,7 +145,12 @@ class ConversationFeed:
             origin = waiting.origin_connection_id if waiting else None
             self._last_seq = message.seq
             self.repaired += 1
+            self._hop("repaired", seq=message.seq, message=message.id)
             self._deliver(self.conversation_id, encode_new_message(message), origin)
         if not page and self._has_gap:
             await asyncio.sleep(RETRY_S)  # announced, and not readable yet
         return len(page) < PAGE
+
+    def _hop(self, hop: str, **detail: Any) -> None:
+        if self._recorder.on:
+            self._recorder.hop(hop, conversation_id=self.conversation_id, **detail)

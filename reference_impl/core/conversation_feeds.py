@@ -6,10 +6,14 @@ import logging
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feed import ConversationFeed
+from reference_impl.core.event_bus import EventBus
 from reference_impl.core.message_router import MessageRouter
-from reference_impl.core.ports import MessageStore
+from reference_impl.core.ports import Clock, MessageStore
+from reference_impl.core.trace import OFF, HopRecorder
 from reference_impl.model.bus_messages import ConversationHead, ConversationMessage
+from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.event_factories import create_delivery_event
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +25,21 @@ class ConversationFeeds:
     waits in the feed; nothing falls through.
     """
 
-    def __init__(self, router: MessageRouter, store: MessageStore, connections: ConnectionManager) -> None:
+    def __init__(
+        self,
+        router: MessageRouter,
+        store: MessageStore,
+        connections: ConnectionManager,
+        event_bus: EventBus,
+        clock: Clock,
+        recorder: HopRecorder = OFF,
+    ) -> None:
         self._router = router
         self._store = store
         self._connections = connections
+        self._event_bus = event_bus
+        self._clock = clock
+        self._recorder = recorder
         self._feeds: dict[str, ConversationFeed] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._repaired = 0  # by feeds that are closed
@@ -34,7 +49,7 @@ class ConversationFeeds:
         feed = self._feeds.get(conversation_id)
         if feed is None:
             feed = self._feeds[conversation_id] = ConversationFeed(
-                conversation_id, self._store, self._connections.send_to_conversation
+                conversation_id, self._store, self._deliver, self._recorder
             )
             self._opening[conversation_id] = asyncio.create_task(self._open(feed))
         feed.members.add(connection.connection_id)
@@ -120,6 +135,12 @@ class ConversationFeeds:
         self._repaired += feed.repaired
         if conversation_id not in self._feeds:  # nobody has come back meanwhile
             await self._router.unsubscribe(conversation_id)
+
+    def _deliver(self, conversation_id: str, frame: EncodedFrame, except_connection: str | None) -> None:
+        reached = self._connections.send_to_conversation(conversation_id, frame, except_connection)
+        self._event_bus.publish(
+            create_delivery_event(conversation_id, frame.message_id, reached, timestamp=self._clock())
+        )
 
     async def _opened(self, opening: asyncio.Task[None]) -> None:
         try:

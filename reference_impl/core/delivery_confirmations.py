@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from typing import Any
 
 from reference_impl.core.connection import Connection
 from reference_impl.core.conversation_feeds import ConversationFeeds
@@ -10,6 +9,7 @@ from reference_impl.core.ports import Clock, ConversationStore
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.positions import Position, PositionKind
+from reference_impl.model.server_frames import PingData
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +57,12 @@ class DeliveryConfirmations:
         connection.open_pings[now.timestamp()] = live
         if len(connection.open_pings) > MAX_OPEN_PINGS:
             del connection.open_pings[next(iter(connection.open_pings))]
-        data: dict[str, Any] = {"timestamp": now.timestamp()}
         if connection.is_device_wide:
-            return encode_frame("ping", data | {"seq": None, "heads": heads}, conversation_id=None, timestamp=now)
+            data = PingData(timestamp=now.timestamp(), seq=None, heads=heads)
+            return encode_frame(data, conversation_id=None, timestamp=now)
         conversation_id = next(iter(connection.joined_ids), None)
-        data["seq"] = heads.get(conversation_id or "")
-        return encode_frame("ping", data, conversation_id=conversation_id, timestamp=now)
+        data = PingData(timestamp=now.timestamp(), seq=heads.get(conversation_id or ""))
+        return encode_frame(data, conversation_id=conversation_id, timestamp=now)
 
     def take_pong(self, connection: Connection, timestamp: float | str | None) -> None:
         """The peer has answered the ping of this time: it has all that was written before. Does not wait."""

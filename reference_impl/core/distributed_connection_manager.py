@@ -5,8 +5,11 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from uuid_utils import uuid7
+
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
+from reference_impl.core.connection_slots import ConnectionSlots
 from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.memberships import Memberships
@@ -27,8 +30,10 @@ from reference_impl.model.bus_messages import (
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import Forbidden, Unavailable
-from reference_impl.model.events import EventTypes, create_user_event
+from reference_impl.model.event_factories import create_user_event
+from reference_impl.model.events import EventTypes
 from reference_impl.model.presence import PresenceChange
+from reference_impl.model.server_frames import presence_data
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class DistributedConnectionManager:
         self,
         *,
         connection_manager: ConnectionManager,
+        connection_slots: ConnectionSlots,
         message_router: MessageRouter,
         presence_manager: PresenceManager,
         conversation_feeds: ConversationFeeds,
@@ -61,10 +67,12 @@ class DistributedConnectionManager:
         clock: Clock,
     ) -> None:
         self.connection_manager = connection_manager
+        self.connection_slots = connection_slots
         self.message_router = message_router
         self.presence_manager = presence_manager
         self.conversation_feeds = conversation_feeds
         self.instance_id = instance_id
+        self.is_initialized = False
         self.is_draining = False
         self._memberships = memberships
         self._replay = replay
@@ -74,8 +82,10 @@ class DistributedConnectionManager:
 
     async def initialize(self) -> None:
         """Starts listening to the other instances and renewing leases."""
-        await self.message_router.start(self.handle_broadcast, self.conversation_feeds.catch_up)
+        await self.message_router.start(self.handle_broadcast, self._catch_up)
         await self.presence_manager.start()
+        await self.connection_slots.start()
+        self.is_initialized = True
 
     async def shutdown(self) -> None:
         """Ends connections, leases, feeds and the listener, in this order. Idempotent."""
@@ -86,6 +96,7 @@ class DistributedConnectionManager:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.conversation_feeds.close()
+        await self.connection_slots.stop()
         await self.presence_manager.stop()
         await self.message_router.stop()
 
@@ -98,6 +109,8 @@ class DistributedConnectionManager:
         metadata: dict[str, Any] | None = None,
         connection_id: str | None = None,
         *,
+        address: str = "local",
+        token_id: str = "",
         is_device_wide: bool = False,
         last_seq: int | None = None,
     ) -> str:
@@ -105,12 +118,23 @@ class DistributedConnectionManager:
 
         The ``welcome`` frame is the first the device gets. It names the last message before the live ones, and
         nothing is missing between the two. With ``last_seq`` the connection is not live yet: ``resume`` it.
-        Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt.
+        ``address`` is whom it counts for under the limit on addresses, ``token_id`` what it ends with.
+        Raises ``ConnectionLimitExceeded`` or ``Unavailable``; then nothing is left of the attempt. ``RuntimeError``
+        before ``initialize``: nothing that other instances say would reach the device.
         """
-        connection_id = await self.connection_manager.connect(
-            user_id, websocket, metadata, connection_id, is_device_wide=is_device_wide
-        )
+        if not self.is_initialized:
+            raise RuntimeError("this DistributedConnectionManager does not listen yet: await initialize() first")
+        connection_id = connection_id or str(uuid7())
+        await self.connection_slots.take(user_id, address, connection_id)
+        try:
+            await self.connection_manager.connect(
+                user_id, websocket, metadata, connection_id, is_device_wide=is_device_wide
+            )
+        except BaseException:
+            await self.connection_slots.give_back(connection_id)
+            raise
         connection = self.connection_manager.connections_by_id[connection_id]
+        connection.token_id = token_id
         try:
             await self.presence_manager.add_user_to_online(
                 user_id,
@@ -124,7 +148,7 @@ class DistributedConnectionManager:
         except BaseException:
             await self.disconnect(connection_id)
             raise
-        await self._tell(EventTypes.WS_CONNECT, connection)
+        self._tell(EventTypes.WS_CONNECT, connection)
         return connection_id
 
     async def resume(self, connection: Connection, conversation_id: str, last_seq: int) -> None:
@@ -144,10 +168,11 @@ class DistributedConnectionManager:
         connection = await self.connection_manager.disconnect(connection_id)
         if connection is None:
             return
+        await self.connection_slots.give_back(connection_id)
         for conversation_id in tuple(connection.joined_ids):
             await self.conversation_feeds.leave(conversation_id, connection)
         await self.presence_manager.remove_user_from_online(connection.user_id, connection_id, lost=lost)
-        await self._tell(EventTypes.WS_DISCONNECT, connection)
+        self._tell(EventTypes.WS_DISCONNECT, connection)
 
     async def send_to_user(self, user_id: str, frame: EncodedFrame) -> None:
         """Sends a frame to all devices of a user, on every instance. Raises ``Unavailable``."""
@@ -156,6 +181,21 @@ class DistributedConnectionManager:
     async def send_to_device_type(self, user_id: str, device_type: str, frame: EncodedFrame) -> None:
         """Sends a frame to a user's devices of one type, on every instance. Raises ``Unavailable``."""
         await self.message_router.publish_to_user(user_id, frame.text, device_type)
+
+    async def send_to_everybody(self, frame: EncodedFrame) -> None:
+        """Sends a frame to every connection, on every instance. Raises ``Unavailable``."""
+        await self.message_router.publish_to_user(None, frame.text)
+
+    async def send_to_conversation(
+        self, conversation_id: str, frame: EncodedFrame, *, except_user: str | None = None
+    ) -> None:
+        """Sends a frame that is true for a moment to a conversation's members. Raises ``Unavailable``."""
+        await self.message_router.publish_frame(conversation_id, frame, except_user=except_user)
+
+    def send_to_all_here(self, frame: EncodedFrame) -> None:
+        """Queues a frame for every connection of this instance."""
+        for connection in self.connection_manager.index:
+            connection.send(frame)
 
     async def is_user_online(self, user_id: str) -> bool:
         """Whether the user has a connection on any instance. Raises ``Unavailable``."""
@@ -169,16 +209,18 @@ class DistributedConnectionManager:
             case ConversationHead():
                 self.conversation_feeds.expect(message)
             case ConversationFrame():
-                frame = frame_of(message.frame, key=message.key)
+                frame = frame_of(message.frame, key=message.key or None)
                 self.connection_manager.send_to_conversation(
                     message.conversation_id, frame, message.except_connection, message.except_user
                 )
-            case DirectFrame():
-                for connection in self.connection_manager.index.of_user(message.target_user_id):
+            case DirectFrame(target_user_id=None):
+                self.send_to_all_here(frame_of(message.frame))
+            case DirectFrame(target_user_id=str(user_id)):
+                for connection in self.connection_manager.index.of_user(user_id):
                     if message.device_type in (None, connection.device_type):
                         connection.send(frame_of(message.frame))
             case MembershipChanged():
-                self._start(self._refresh(message.user_ids))
+                self._start(self._refresh(message))
             case PresenceChanged():
                 for change, conversation_ids in message.changes:
                     self._show(change, conversation_ids)
@@ -197,6 +239,11 @@ class DistributedConnectionManager:
             if late:
                 logger.warning("%d connections did not take their last frames in %g s", len(late), timeout)
 
+    def _catch_up(self) -> None:
+        """Redis was away: messages may have passed us by, and it may have lost what it knew."""
+        self.conversation_feeds.catch_up()
+        self.connection_slots.renew_soon()
+
     async def _join(self, connection: Connection, conversation_ids: list[str], welcome: Welcome, *, live: bool) -> None:
         feeds = await asyncio.gather(*(self.conversation_feeds.join(name, connection) for name in conversation_ids))
         self._memberships.look_again(connection.user_id)
@@ -207,8 +254,8 @@ class DistributedConnectionManager:
             for conversation_id in conversation_ids:
                 self.connection_manager.subscribe(connection, conversation_id)
 
-    async def _tell(self, event_type: str, connection: Connection) -> None:
-        await self._event_bus.publish_async(
+    def _tell(self, event_type: str, connection: Connection) -> None:
+        self._event_bus.publish(
             create_user_event(
                 event_type,
                 connection.user_id,
@@ -219,11 +266,13 @@ class DistributedConnectionManager:
             )
         )
 
-    async def _refresh(self, user_ids: list[str]) -> None:
+    async def _refresh(self, change: MembershipChanged) -> None:
         try:
-            await self._memberships.refresh(user_ids)
+            await self._memberships.refresh(change.user_ids)
         except Unavailable as error:
             logger.warning("changed memberships are looked at later: %s", error)  # by the reconciler
+        if change.conversation_id is not None:
+            self._memberships.tell_members(change.conversation_id)
 
     def _show(self, change: PresenceChange, conversation_ids: list[str]) -> None:
         """Once to each connection that shares a conversation, the user's own other devices included."""
@@ -238,10 +287,8 @@ class DistributedConnectionManager:
     def _send_change(self, change: PresenceChange, conversation_id: str | None, members: list[Connection]) -> None:
         if not members:
             return
-        data = {"user_id": change.user_id, "device_id": change.device_id, "device_type": change.device_type}
-        frame = encode_frame(
-            change.action, data, conversation_id=conversation_id, timestamp=self._clock(), key=change.key
-        )
+        data = presence_data(change)
+        frame = encode_frame(data, conversation_id=conversation_id, timestamp=self._clock(), key=change.key)
         for member in members:
             is_itself = member.user_id == change.user_id and change.device_id in (None, member.device_id)
             if not is_itself:

@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 JobHandler = Callable[[Job], Awaitable[None]]
 """Brings about a job's effect, which is idempotent. Raises ``PermanentFailure``, ``Postponed``, or anything."""
 
+GiveUp = Callable[[Job, Exception], Awaitable[None]]
+"""Told of a job that is given up, before it becomes a dead letter. Idempotent. Raises ``Unavailable``."""
+
 REASON_CHARACTERS = 300
 
 
@@ -35,6 +38,7 @@ class JobRunner:
         handler_timeout_s: float,
     ) -> None:
         self.handle: JobHandler = _no_handler
+        self.give_up: GiveUp | None = None
         self._queue = queue
         self._counts = counts
         self._max_attempts = max_attempts
@@ -80,8 +84,21 @@ class JobRunner:
 
     async def _bury(self, claim: Claim, error: Exception) -> None:
         _log_failure(claim, error, "given up, see the dead letters")
+        await self._say_farewell(claim, error)
         reason = f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
         self._count("dead", await self._queue.bury(claim, reason))
+
+    async def _say_farewell(self, claim: Claim, error: Exception) -> None:
+        """Before it is buried: if we die in between, it is done again, and nobody waits for what never comes."""
+        if self.give_up is None:
+            return
+        try:
+            async with asyncio.timeout(self._handler_timeout_s):
+                await self.give_up(claim.job, error)
+        except Unavailable:
+            raise  # it is not buried, and comes back
+        except Exception:
+            logger.exception("job %s is given up, and whoever waits for it could not be told", claim.job.id)
 
     def _count(self, what: str, was_ours: bool) -> None:
         self._counts[what if was_ours else "overtaken"] += 1

@@ -37,5 +37,8 @@ class MessageQuota(Protocol):
     async def admit(self, user_id: str) -> None:
         """Counts one message. Raises ``RateLimited`` and counts nothing, or ``Unavailable``."""
 
+    async def give_back(self, user_id: str) -> None:
+        """Counts one message less: it turned out to be none. Raises ``Unavailable``."""
+
     async def stop(self) -> None:
         """Ends the connection, if there is one. Idempotent."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from reference_impl.core.backoff import Backoff
-from reference_impl.core.job_runner import JobHandler, JobRunner
+from reference_impl.core.job_runner import GiveUp, JobHandler, JobRunner
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull, Unavailable
 from reference_impl.model.jobs import Claim, QueueSizes
@@ -35,6 +35,7 @@ class MessageQueue:
         *,
         queue: WorkQueue,
         worker: str,
+        queue_name: str = "message_queue",
         workers: int = 16,
         batch_size: int = 100,
         max_attempts: int = 8,
@@ -43,6 +44,7 @@ class MessageQueue:
         claim_s: float = 30.0,
         dead_letter_alert: int = 100,
     ) -> None:
+        self.queue_name = queue_name
         self.batch_size = batch_size
         self.dead_letter_alert = dead_letter_alert
         self.counts: Counter[str] = Counter()
@@ -67,9 +69,12 @@ class MessageQueue:
         self._reclaim_at = 0.0
         self._loops: list[asyncio.Task[None]] = []
 
-    async def start(self, handler: JobHandler) -> None:
-        """Begins to work. Returns at once, also when the queue is away."""
-        self._runner.handle = handler
+    async def start(self, handler: JobHandler, give_up: GiveUp | None = None) -> None:
+        """Begins to work. Returns at once, also when the queue is away.
+
+        ``give_up`` is told of each job that becomes a dead letter, at least once, and before it is one.
+        """
+        self._runner.handle, self._runner.give_up = handler, give_up
         self._loops = [
             asyncio.create_task(self._repeat(self.process_messages), name=f"queue of {self._worker}"),
             asyncio.create_task(self._repeat(self._keep), name=f"claims of {self._worker}"),
@@ -138,7 +143,8 @@ class MessageQueue:
         was_alarming = self.is_alarming
         self.sizes = await self._queue.sizes()
         if self.is_alarming and not was_alarming:
-            logger.error("%d dead letters: `course dead-letters list` shows why", self.sizes.dead)
+            name = self.queue_name
+            logger.error("%d dead letters: `course dead-letters list --queue %s` shows why", self.sizes.dead, name)
         await asyncio.sleep(self._claim_s / 3)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:

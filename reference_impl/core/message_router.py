@@ -1,11 +1,12 @@
 """Between this instance and all instances: checks what comes in, publishes, subscribes, and sorts what arrives."""
 
 import logging
-import time
 from collections.abc import Callable
 
 import msgspec
 
+from reference_impl.core.limit_ports import MessageQuota
+from reference_impl.core.message_limits import MessageLimits
 from reference_impl.core.ports import Broker
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.bus_messages import (
@@ -21,9 +22,10 @@ from reference_impl.model.bus_messages import (
 )
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import TooLarge
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageInfo
 from reference_impl.model.presence import PresenceChange
-from reference_impl.model.rate_limiter import SlidingWindowLimiter
+from reference_impl.model.signatures import Forged, Signer
 
 logger = logging.getLogger(__name__)
 
@@ -52,19 +54,22 @@ class MessageRouter:
         *,
         instance_id: str,
         recorder: HopRecorder,
+        signer: Signer,
         max_message_size: int = 64 * 1024,
         rate_limit_window: float = 60,
         rate_limit_max_messages: int = 100,
-        now: Callable[[], float] = time.monotonic,
+        quota: MessageQuota | None = None,
     ) -> None:
         self.instance_id = instance_id
         self.max_message_size = max_message_size
-        self.limiter = SlidingWindowLimiter(rate_limit_max_messages, rate_limit_window)
+        self.limits = MessageLimits(quota, max_messages=rate_limit_max_messages, window_s=rate_limit_window)
         self.unreadable = 0
         """Bus messages that could not be decoded, since the start."""
+        self.forged = 0
+        """Bus messages that no instance with our key has signed, since the start. They are not even decoded."""
         self._broker = broker
+        self._signer = signer
         self._recorder = recorder
-        self._now = now
         self._handler: BusHandler | None = None
 
     async def start(self, handler: BusHandler, on_gap: Callable[[], None]) -> None:
@@ -83,14 +88,18 @@ class MessageRouter:
         """Whether messages from other instances arrive now."""
         return self._broker.is_live
 
+    def health(self) -> Health:
+        """How the broker is."""
+        return self._broker.health()
+
     def check_size(self, size: int) -> None:
         """Raises ``TooLarge`` for a frame of more bytes than one may have."""
         if size > self.max_message_size:
             raise TooLarge(f"the frame has {size} bytes; at most {self.max_message_size} are allowed")
 
-    def admit(self, user_id: str) -> None:
-        """Counts one message of a user. Raises ``RateLimited``. Counts what comes to this instance."""
-        self.limiter.admit(user_id, self._now())
+    async def admit(self, user_id: str) -> None:
+        """Counts one message of a user, over all instances. Raises ``RateLimited``."""
+        await self.limits.admit(user_id)
 
     async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
         """Publishes a stored message to every instance that has members in its conversation.
@@ -108,14 +117,18 @@ class MessageRouter:
         )
         if self._recorder.on:
             self._recorder.hop(
-                "published", message_id=message.id, conversation_id=message.conversation_id, channel=channel
+                "published",
+                message_id=message.id,
+                conversation_id=message.conversation_id,
+                channel=channel,
+                seq=message.seq,
             )
-        await self._broker.publish(channel, encode_bus_message(envelope))
+        await self._publish(channel, envelope)
 
     async def publish_head(self, conversation_id: str, seq: int) -> None:
         """Tells the instances with members that messages up to ``seq`` are stored. Raises ``Unavailable``."""
         head = ConversationHead(instance_id=self.instance_id, conversation_id=conversation_id, seq=seq)
-        await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(head))
+        await self._publish(CONVERSATION_CHANNEL + conversation_id, head)
 
     async def publish_frame(
         self,
@@ -134,24 +147,24 @@ class MessageRouter:
             except_user=except_user,
             except_connection=except_connection,
         )
-        await self._broker.publish(CONVERSATION_CHANNEL + conversation_id, encode_bus_message(message))
+        await self._publish(CONVERSATION_CHANNEL + conversation_id, message)
 
-    async def publish_to_user(self, user_id: str, frame: str, device_type: str | None = None) -> None:
-        """Publishes a frame for one user's devices, on whichever instances they are."""
+    async def publish_to_user(self, user_id: str | None, frame: str, device_type: str | None = None) -> None:
+        """Publishes a frame for one user's devices, on whichever instances they are; None: for everybody's."""
         message = DirectFrame(
             instance_id=self.instance_id, target_user_id=user_id, frame=frame, device_type=device_type
         )
-        await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
+        await self._publish(BROADCAST_CHANNEL, message)
 
-    async def publish_membership(self, user_ids: list[str]) -> None:
-        """Tells every instance that users have joined or left a conversation. Raises ``Unavailable``."""
-        message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids)
-        await self._broker.publish(BROADCAST_CHANNEL, encode_bus_message(message))
+    async def publish_membership(self, user_ids: list[str], conversation_id: str | None = None) -> None:
+        """Tells every instance to look at what these users may hear. Raises ``Unavailable``."""
+        message = MembershipChanged(instance_id=self.instance_id, user_ids=user_ids, conversation_id=conversation_id)
+        await self._publish(BROADCAST_CHANNEL, message)
 
     async def publish_presence(self, changes: list[tuple[PresenceChange, list[str]]]) -> None:
         """Tells every instance who has come and gone, and in which conversations. Raises ``Unavailable``."""
         message = PresenceChanged(instance_id=self.instance_id, changes=changes)
-        await self._broker.publish(PRESENCE_CHANNEL, encode_bus_message(message))
+        await self._publish(PRESENCE_CHANNEL, message)
 
     async def subscribe(self, conversation_id: str) -> bool:
         """Listens to a conversation. True when the subscription is live."""
@@ -161,9 +174,20 @@ class MessageRouter:
         """Listens no more."""
         await self._broker.unsubscribe(CONVERSATION_CHANNEL + conversation_id)
 
-    def _on_payload(self, channel: str, payload: bytes) -> None:
+    async def _publish(self, channel: str, message: AnyBusMessage) -> None:
+        await self._broker.publish(channel, self._signer.sign(channel, encode_bus_message(message)))
+
+    def _on_payload(self, channel: str, signed: bytes) -> None:
         try:
-            message = decode_bus_message(payload)
+            message = decode_bus_message(self._signer.verify(channel, signed))
+        except Forged:
+            self.forged += 1
+            if self.forged == 1 or self.forged % 1000 == 0:  # who can write there must not fill our disk, too
+                logger.warning(
+                    "refused %d messages from Redis that are not signed with our key, the last on %s; do all instances "
+                    "have the same CHAT_SECRET_KEY?", self.forged, channel,
+                )  # fmt: skip
+            return
         except msgspec.MsgspecError as error:
             self.unreadable += 1
             logger.warning("unreadable message on channel %s: %s", channel, error)
@@ -174,6 +198,7 @@ class MessageRouter:
                 message_id=message.message_id,
                 conversation_id=message.conversation_id,
                 channel=channel,
+                seq=message.seq,
                 source=message.instance_id,
             )
         if self._handler is not None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.ports import Clock, MessageStore
+from reference_impl.core.traffic import Traffic
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.events import MessageEvent
 
@@ -34,7 +36,9 @@ class OutboxRelay:
     hears it reads the rest from the store. Announcing twice does no harm.
     """
 
-    def __init__(self, *, router: MessageRouter, store: MessageStore, clock: Clock) -> None:
+    def __init__(
+        self, *, router: MessageRouter, store: MessageStore, clock: Clock, traffic: Traffic | None = None
+    ) -> None:
         self.late = 0
         """Messages that were not announced at once but left to the sweep, since the start."""
         self.swept = 0
@@ -42,7 +46,9 @@ class OutboxRelay:
         self._router = router
         self._store = store
         self._clock = clock
-        self._waiting: asyncio.Queue[tuple[MessageEvent, str]] = asyncio.Queue(MAX_WAITING)
+        self._traffic = traffic or Traffic()
+        self._waiting: asyncio.Queue[tuple[MessageEvent, str, float]] = asyncio.Queue(MAX_WAITING)
+        self._overdue_since: float | None = None
         self._announced: dict[str, int] = {}  # conversation_id -> seq, not yet taken out of the outbox
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,9 +62,19 @@ class OutboxRelay:
     def hand_over(self, event: MessageEvent, frame: str) -> None:
         """Queues a stored message and its finished frame for announcing. Does not wait."""
         try:
-            self._waiting.put_nowait((event, frame))
+            self._waiting.put_nowait((event, frame, time.monotonic()))
         except asyncio.QueueFull:
             self._leave_to_sweep(1, "the relay's queue is full")
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the outbox has held messages that should have been announced; 0 when it holds none."""
+        return 0.0 if self._overdue_since is None else time.monotonic() - self._overdue_since
+
+    @property
+    def waiting(self) -> int:
+        """Messages handed over and not yet announced."""
+        return self._waiting.qsize()
 
     async def flush(self, timeout: float) -> None:
         """Waits up to ``timeout`` seconds until everything handed over is announced, and settles it."""
@@ -81,7 +97,7 @@ class OutboxRelay:
 
     async def _relay(self) -> None:
         while True:
-            event, frame = await self._waiting.get()
+            event, frame, stored_at = await self._waiting.get()
             try:
                 await self._router.publish_message(event.message, frame, event.origin_connection_id)
             except Unavailable as error:
@@ -90,6 +106,7 @@ class OutboxRelay:
                 logger.exception("announcing message %s failed", event.message.id)
                 self._leave_to_sweep(1, "announcing failed")
             else:
+                self._traffic.publish_seconds.observe(time.monotonic() - stored_at)
                 self._note(event.message.conversation_id, event.message.seq)
             finally:
                 self._waiting.task_done()
@@ -136,7 +153,12 @@ class OutboxRelay:
             raise
 
     async def _sweep(self) -> None:
-        for conversation_id, seq in (await self._store.unannounced(self._clock() - OVERDUE)).items():
+        overdue = await self._store.unannounced(self._clock() - OVERDUE)
+        if not overdue:
+            self._overdue_since = None
+        elif self._overdue_since is None:
+            self._overdue_since = time.monotonic() - OVERDUE.total_seconds()
+        for conversation_id, seq in overdue.items():
             await self._router.publish_head(conversation_id, seq)
             self._note(conversation_id, seq)
             self.swept += 1

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from reference_impl.core.access_ports import AccessStore
 from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, Uncovered
 from reference_impl.model.presence import EndedLease, Lease, TakenLease
@@ -62,6 +64,9 @@ class Broker(Protocol):
     def is_live(self) -> bool:
         """Whether the listener has a working link now."""
 
+    def health(self) -> Health:
+        """How the part ``broker`` is: away while it is not live, degraded while it listens but can not publish."""
+
     async def stop(self) -> None:
         """Ends the listener and every connection. Idempotent."""
 
@@ -79,8 +84,12 @@ class PresenceStore(Protocol):
     async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
         """Takes leases or renews them, in one round trip. Returns those that were not there before."""
 
-    async def release(self, lease: Lease, linger_s: float) -> None:
-        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed."""
+    async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
+        """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed.
+
+        ``is_lost``: its connection broke without a goodbye. When the device comes back and then says goodbye, what
+        it has lost before ends together with this lease: nobody waits for it any more.
+        """
 
     async def expire(self) -> list[EndedLease]:
         """Removes the leases whose time is over, and returns those that nobody else was told of."""
@@ -126,6 +135,9 @@ class MessageStore(Protocol):
         not a participant, ``Invalid`` when the ``client_message_id`` was used in another conversation,
         ``Unavailable`` when the database is away; then nothing is stored.
         """
+
+    async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
+        """Whether a message of this sender is stored under this ``client_message_id``."""
 
     async def history(
         self,
@@ -181,7 +193,10 @@ class ConversationStore(Protocol):
         """``user_id`` → ids of the conversations they take part in."""
 
     async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """``user_id`` → a number that grows whenever that user joins or leaves a conversation. Cheap to ask often."""
+        """``user_id`` → a number that grows whenever that user joins or leaves a conversation, or is barred.
+
+        Cheap to ask often.
+        """
 
     async def advance(self, positions: list[Position]) -> list[Position]:
         """Moves positions forward, durably, and returns those that moved, cut to the conversation's head.
@@ -205,11 +220,14 @@ class ConversationStore(Protocol):
         """``conversation_id`` → messages of others after the last one this user has read."""
 
 
-class Store(MessageStore, ConversationStore, Protocol):
-    """Both, over one database."""
+class Store(MessageStore, ConversationStore, AccessStore, Protocol):
+    """All of them, over one database."""
 
     async def start(self) -> None:
         """Opens the database and creates what is missing. Safe when several instances start at once."""
+
+    def health(self) -> Health:
+        """How the part ``store`` is, as the last reading or writing found it."""
 
     async def stop(self) -> None:
         """Closes it. Idempotent."""

@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from reference_impl.core.ports import PresenceStore
+from reference_impl.core.trace import OFF, HopRecorder
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.presence import (
     EndedLease,
@@ -36,10 +38,13 @@ class PresenceManager:
     taken again.
     """
 
-    def __init__(self, store: PresenceStore, *, announce: Announce, lease_s: float = 30.0) -> None:
+    def __init__(
+        self, store: PresenceStore, *, announce: Announce, lease_s: float = 30.0, recorder: HopRecorder = OFF
+    ) -> None:
         self.lease_s = lease_s
         self._store = store
         self._announce = announce
+        self._recorder = recorder
         self._look_s = min(0.5, lease_s / 20)
         self._held: dict[str, Lease] = {}  # connection_id -> lease: those of this instance
         self._devices: Counter[str] = Counter()  # user_id -> how many of them
@@ -106,7 +111,8 @@ class PresenceManager:
             self._devices -= Counter([user_id])  # drops users who reach zero
             linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
             try:
-                await self._store.release(lease, linger_s)
+                await self._store.release(lease, linger_s, is_lost=lost)
+                self._hop("lease_released", lease, linger_s=linger_s)
             except Unavailable as error:
                 logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)
         return self._is_online_here(user_id)
@@ -129,6 +135,7 @@ class PresenceManager:
         """Announces the leases that have ended, and takes ours again if the store has lost them."""
         ended: list[EndedLease] = await self._store.expire()
         for one in ended:
+            self._hop("lease_ended", one.lease, remaining=len(one.remaining))
             for change in changes_of_ended(one):
                 self._announce(change)
         canary = next(iter(self._held.values()), None)
@@ -147,12 +154,17 @@ class PresenceManager:
         # The store's lease is shorter by what noticing its end may take: so others see it within ``lease_s``.
         taken = await self._store.renew(leases, self.lease_s - 2 * self._look_s)
         for one in taken:
+            self._hop("lease_taken", one.lease, others=len(one.others), lease_s=self.lease_s)
             for change in changes_of_taken(one):
                 self._announce(change)
         for lease in leases:  # a connection may leave while its lease is on the way: that must not leave a ghost
             if lease.connection_id not in self._held:
                 await self._store.release(lease, LINGER_S)
         return taken
+
+    def _hop(self, hop: str, lease: Lease, **detail: Any) -> None:
+        if self._recorder.on:
+            self._recorder.hop(hop, user_id=lease.user_id, connection_id=lease.connection_id, **detail)
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:

@@ -11,6 +11,7 @@ from reference_impl.core.ports import Store
 from reference_impl.model.envelope import encode_frame, encode_new_message
 from reference_impl.model.errors import Forbidden, Unavailable
 from reference_impl.model.resume import plan_resume
+from reference_impl.model.server_frames import ResumedData
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ class Replay:
         await feed.come_to((await self._store.heads([conversation_id]))[conversation_id])
         head = feed.last_seq
         plan = plan_resume(last_seq, head)
-        data = {"recovered": plan.recovered, "seq": head}
-        resumed = encode_frame("resumed", data, conversation_id=conversation_id, timestamp=self._clock())
+        data = ResumedData(recovered=plan.recovered, seq=head)
+        resumed = encode_frame(data, conversation_id=conversation_id, timestamp=self._clock())
         if not await connection.send_when_room(resumed):
             return
         sent = plan.after_seq

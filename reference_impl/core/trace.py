@@ -1,6 +1,9 @@
 """The hop recorder: what each part did with each message, for the notebooks to draw.
 
 Off by default. The parts ask ``recorder.on`` first, so that recording costs one attribute when it is off.
+
+A hop with a ``message_id`` is a step on a message's way. One without says what a manager holds from now on: a
+connection was opened, a lease was taken. No hop carries what a message says.
 """
 
 import os
@@ -31,6 +34,10 @@ class HopRecorder:
 
     def close(self) -> None:
         """Ends recording. Idempotent."""
+
+
+OFF = HopRecorder()
+"""For whoever is given none."""
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,3 +103,8 @@ class FileHopRecorder(HopRecorder):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def recorder_for(trace_file: Path | None, instance_id: str) -> HopRecorder:
+    """One that writes to a file, or none at all."""
+    return HopRecorder() if trace_file is None else FileHopRecorder(trace_file, instance_id)

@@ -38,9 +38,10 @@ class ConversationHead(BusMessage, frozen=True, kw_only=True, tag="head"):
 
 
 class ConversationFrame(BusMessage, frozen=True, kw_only=True, tag="frame"):
-    """A frame for the members' sockets that is true for a moment only: typing, read, delivered.
+    """A frame for the members' sockets that is stored nowhere: typing, read, delivered, an answer on its way.
 
-    Of waiting frames with the same ``key`` a socket gets the latest alone. ``except_user`` gets none.
+    Of waiting frames with the same ``key`` a socket gets the latest alone; without one it gets each. ``except_user``
+    gets none.
     """
 
     conversation_id: str
@@ -51,17 +52,19 @@ class ConversationFrame(BusMessage, frozen=True, kw_only=True, tag="frame"):
 
 
 class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
-    """A frame for one user, on all devices or on those of one type."""
+    """A frame for one user, on all devices or on those of one type; for everybody, if no user is named."""
 
-    target_user_id: str
+    target_user_id: str | None
     frame: str
     device_type: str | None = None
 
 
 class MembershipChanged(BusMessage, frozen=True, kw_only=True, tag="membership"):
-    """These users have joined or left a conversation. The store says which."""
+    """What these users may hear has changed: they have joined or left a conversation, if one is named, were banned,
+    or have signed out. The store says what."""
 
     user_ids: list[str]
+    conversation_id: str | None = None
 
 
 class PresenceChanged(BusMessage, frozen=True, kw_only=True, tag="presence"):

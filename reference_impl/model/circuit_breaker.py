@@ -1,5 +1,6 @@
 """When to stop asking a service that keeps failing, and when to ask it again. Decides; calls nothing."""
 
+from collections.abc import Callable
 from enum import Enum
 
 
@@ -37,6 +38,8 @@ class CircuitBreaker:
         """As of the last call: an open circuit becomes half-open when somebody asks."""
         self.times_opened = 0
         """Since the start."""
+        self.on_change: Callable[[CircuitState], None] | None = None
+        """Called with each new state. Must not raise."""
         self._failures = 0
         self._permit = 0
         self._no_call_before = 0.0  # not looked at while the circuit is closed
@@ -76,3 +79,5 @@ class CircuitBreaker:
         self._permit += 1
         self._failures = 0
         self._no_call_before = now + self.cool_down_s
+        if self.on_change is not None:
+            self.on_change(state)

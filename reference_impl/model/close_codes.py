@@ -30,9 +30,11 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     """The client read too slowly and its outbox was full. It resumes from its last ``seq``."""
     AUTHENTICATION_FAILED = 4001
+    """No credentials, none that count, or they have expired."""
     ACCESS_DENIED = 4003
     """Not a participant, or not any more."""
     CONNECTION_LIMIT = 4008
+    """The user, the IP address or the instance has as many connections as it may have."""
 
     @property
     def reconnect(self) -> Reconnect:

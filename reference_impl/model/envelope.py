@@ -4,11 +4,11 @@ A frame is encoded once, whoever receives it: the same text goes to every socket
 """
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from reference_impl.model.messages import MessageInfo
+from reference_impl.model.messages import AwareTime, MessageInfo
+from reference_impl.model.server_frames import ServerData, action_of
 
 
 class EncodedFrame(msgspec.Struct, frozen=True):
@@ -24,32 +24,30 @@ class EncodedFrame(msgspec.Struct, frozen=True):
 
 class _Envelope(msgspec.Struct, frozen=True):
     action: str
-    data: Any
+    data: ServerData
     conversation_id: str | None
-    timestamp: datetime
+    timestamp: AwareTime
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def encode_frame(
-    action: str,
-    data: Any,
+    data: ServerData,
     *,
     conversation_id: str | None,
     timestamp: datetime,
     message_id: str | None = None,
     key: str | None = None,
 ) -> EncodedFrame:
-    """``data`` in its envelope, as UTF-8 JSON."""
-    raw = _encode(_Envelope(action, data, conversation_id, timestamp))
+    """``data`` in its envelope, under the ``action`` that it belongs to, as UTF-8 JSON."""
+    raw = _encode(_Envelope(action_of(data), data, conversation_id, timestamp))
     return EncodedFrame(raw.decode(), len(raw), message_id, key)
 
 
 def encode_new_message(message: MessageInfo) -> EncodedFrame:
     """The ``new_message`` frame of a stored message: the same bytes on every instance."""
     return encode_frame(
-        "new_message",
         message,
         conversation_id=message.conversation_id,
         timestamp=message.timestamp,

@@ -1,37 +1,56 @@
-"""What happens inside one instance, said in events that other parts can subscribe to."""
+"""What happens inside one instance, said in events that other parts can subscribe to.
+
+An event says what *has* happened: it is past, and no handler can prevent it. Factories for those that more than one
+part publishes are in ``event_factories.py``.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from reference_impl.model.messages import MessageInfo
-from reference_impl.model.positions import Position, PositionKind
+from reference_impl.model.positions import Position
 
 
 class EventTypes:
-    """The names of all events."""
+    """The names of all events, who publishes them, and what each one says has happened."""
 
     WS_CONNECT = "ws_connect"
+    """A device is connected and has its ``connected`` frame. ``DistributedConnectionManager``."""
     WS_DISCONNECT = "ws_disconnect"
+    """A device is gone from every index. ``DistributedConnectionManager``."""
     WS_MESSAGE = "ws_message"
+    """A client's frame came in, good or bad; nothing was done about it yet. ``SocketSession``."""
 
-    CHAT_MESSAGE_RECEIVED = "chat_message_received"
     CHAT_MESSAGE_SENT = "chat_message_sent"
+    """A message was stored: it is durable. Once per message, on the instance that stored it. ``MessageService``."""
+    CHAT_MESSAGE_RECEIVED = "chat_message_received"
+    """A message has come to this instance and was queued for its members' sockets, in its turn. Once per message
+    on each instance that has members there. ``ConversationFeeds``."""
     CHAT_TYPING = "chat_typing"
+    """Somebody has begun or ceased to type. ``ActivityService``."""
     CHAT_READ = "chat_read"
+    """Somebody has read up to a message; it is stored. ``ActivityService``."""
     CHAT_DELIVERED = "chat_delivered"
+    """A device has said that it has everything up to a message; it is stored. ``ActivityService``."""
 
     AI_RESPONSE_REQUESTED = "ai_response_requested"
+    """An answer was asked for: the request is in the queue. ``AIService``."""
     AI_RESPONSE_GENERATED = "ai_response_generated"
+    """The answer is a stored message. ``AIService``."""
     AI_RESPONSE_FAILED = "ai_response_failed"
+    """There will be no answer; the conversation has been told. ``AIService``."""
 
     SYSTEM_ERROR = "system_error"
+    """A part of the server failed, and what it was doing for one client or for all is not done."""
     SYSTEM_NOTIFICATION = "system_notification"
+    """The server has something to say: to its operators, or to users as ``system_notification`` frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that has happened. ``timestamp`` is aware UTC."""
+    """Something that has happened. Raises ``ValueError`` for a ``timestamp`` without a time zone."""
 
     type: str
     timestamp: datetime
@@ -39,6 +58,10 @@ class Event:
     source: str = "unknown"
     conversation_id: str | None = None
     user_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp.tzinfo is None:
+            raise ValueError(f"event {self.type}: the timestamp needs a time zone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +74,26 @@ class MessageEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeliveryEvent(Event):
+    """A message was queued for the sockets of its conversation's members on this instance."""
+
+    message_id: str | None
+    reached: int
+    """Connections that took it. One that did not is being closed and will resume."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserEvent(Event):
-    """A user connected or disconnected."""
+    """A user connected, disconnected, or did something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameEvent(UserEvent):
+    """A frame came in from a client. What it says is not in the event, only what kind it is."""
+
+    connection_id: str
+    frame_type: str
+    """As in the contract, or ``unreadable``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,45 +111,48 @@ class PositionEvent(UserEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AIEvent(Event):
+    """Something about one answer. ``user_id`` is who asked; texts are only in ``answer``."""
+
+    assistant_id: str
+    question_id: str
+    """The message that is answered."""
+    answer: MessageInfo | None = None
+    """Once it is generated."""
+    reason: str | None = None
+    """Why there is none: a short code, never the text of an error."""
+
+
+class Severity(StrEnum):
+    """How bad it is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Audience(StrEnum):
+    """Whom a notification is for."""
+
+    OPERATORS = "operators"
+    """Logs, metrics and the monitor page: no user sees it."""
+    USER = "user"
+    """The devices of ``user_id``, on every instance."""
+    CONVERSATION = "conversation"
+    """The members of ``conversation_id`` who are connected."""
+    INSTANCE = "instance"
+    """Everybody who is connected to this instance."""
+    EVERYBODY = "everybody"
+    """Everybody who is connected to any instance."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemEvent(Event):
     """Something about the server itself."""
 
-
-def create_message_event(message: MessageInfo, *, origin_connection_id: str | None = None) -> MessageEvent:
-    """The event of a message that is now in the store."""
-    return MessageEvent(
-        type=EventTypes.CHAT_MESSAGE_SENT,
-        timestamp=message.timestamp,
-        source="message_service",
-        conversation_id=message.conversation_id,
-        user_id=message.sender_id,
-        message=message,
-        origin_connection_id=origin_connection_id,
-    )
-
-
-def create_user_event(
-    event_type: str, user_id: str, *, timestamp: datetime, conversation_id: str | None = None, **data: Any
-) -> UserEvent:
-    """The event of something a user did; ``data`` is free."""
-    return UserEvent(
-        type=event_type,
-        timestamp=timestamp,
-        source="websocket",
-        conversation_id=conversation_id,
-        user_id=user_id,
-        data=data,
-    )
-
-
-def create_position_event(position: Position, *, timestamp: datetime) -> PositionEvent:
-    """The event of a position that has moved."""
-    is_read = position.kind is PositionKind.READ
-    return PositionEvent(
-        type=EventTypes.CHAT_READ if is_read else EventTypes.CHAT_DELIVERED,
-        timestamp=timestamp,
-        source="activity_service",
-        conversation_id=position.conversation_id,
-        user_id=position.user_id,
-        position=position,
-    )
+    code: str
+    """What it is, for programs: ``circuit_opened``, ``restarting``."""
+    message: str
+    """The same in one line for people. It names no secret and quotes no user."""
+    severity: Severity = Severity.ERROR
+    audience: Audience = Audience.OPERATORS

@@ -18,10 +18,13 @@ class TextFrame(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
     """A message to the conversation. Sender and time are not in it: the server knows both."""
 
     content: str | dict[str, Any]
+    """The text; or an object with the text in ``text``."""
     client_message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    """Your own name for the message. Sent again under the same name it is the same message, not a second one."""
     is_important: bool = False
     reply_to_message_id: str | None = None
     conversation_id: str | None = None
+    """Needed on a device-wide connection."""
 
 
 class TypingFrame(msgspec.Struct, frozen=True, tag_field="type", tag="typing"):
@@ -62,6 +65,7 @@ class PongFrame(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
     """The answer to a ``ping``, with its timestamp: the client has read everything up to that ping."""
 
     timestamp: float | str | None = None
+    """That of the ping."""
 
 
 ConversationFrame = TextFrame | TypingFrame | ReadFrame | DeliveredFrame | ResumeFrame
@@ -69,7 +73,17 @@ ConversationFrame = TextFrame | TypingFrame | ReadFrame | DeliveredFrame | Resum
 
 ClientFrame = ConversationFrame | AuthFrame | PongFrame
 
-_FRAME_TYPES = {"text", "typing", "read", "delivered", "resume", "auth", "pong"}
+CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
+    "text": TextFrame,
+    "typing": TypingFrame,
+    "read": ReadFrame,
+    "delivered": DeliveredFrame,
+    "resume": ResumeFrame,
+    "auth": AuthFrame,
+    "pong": PongFrame,
+}
+"""``type`` → its class. ``/asyncapi.json`` is made from these, with the text under a field as its description."""
+
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 
 
@@ -83,6 +97,11 @@ def parse_client_frame(raw: str) -> ClientFrame:
         raise BadJson("the frame is not valid JSON") from error
 
 
+def frame_type_of(frame: ClientFrame) -> str:
+    """The ``type`` by which the client sent it."""
+    return str(frame.__struct_config__.tag)
+
+
 def _explained(raw: str, error: Exception) -> BadJson | UnknownType | Invalid:
     """Which of the three errors a decodable but unacceptable frame is. Off the good path, so it may be slow."""
     try:
@@ -94,8 +113,8 @@ def _explained(raw: str, error: Exception) -> BadJson | UnknownType | Invalid:
     frame_type = frame.get("type")
     if not isinstance(frame_type, str):
         return Invalid('the frame needs a "type", a string')
-    if frame_type not in _FRAME_TYPES:
-        return UnknownType(f"unknown type; known: {', '.join(sorted(_FRAME_TYPES))}")
+    if frame_type not in CLIENT_FRAMES:
+        return UnknownType(f"unknown type; known: {', '.join(sorted(CLIENT_FRAMES))}")
     return Invalid(str(error))
 
 

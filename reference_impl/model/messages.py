@@ -1,15 +1,18 @@
 """A chat message: its fields, the four kinds of content, and what makes content valid."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from reference_impl.model.errors import Invalid, TooLarge
+from reference_impl.model.errors import Invalid
+from reference_impl.model.json_values import require_json
 
 MESSAGE_TYPES = ("text", "media", "system", "structured")
 
 Content = dict[str, Any]
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class MessageInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,18 +24,21 @@ class MessageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     conversation_id: str
-    seq: int
+    seq: Annotated[int, msgspec.Meta(ge=1)]
     sender_id: str
     sender_type: str
     sender_name: str
     sender_avatar: str | None = None
-    type: str
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(MESSAGE_TYPES)})]
     content: Content
-    timestamp: datetime
+    """By ``type``: text ``{"text"}``, media ``{"url", "mime_type", …}``, system ``{"text", …}``, structured any."""
+    timestamp: AwareTime
     is_read: bool = False
+    """Whether somebody other than the sender has read it."""
     is_important: bool = False
     reply_to_message_id: str | None = None
     client_message_id: str | None = None
+    """The sender's own name for it."""
     extra_metadata: dict[str, Any] | None = None
 
 
@@ -77,7 +83,7 @@ def validated_content(message_type: str, content: object, *, max_bytes: int) -> 
         _require_strings(content, "text")
     elif message_type == "media":
         _require_strings(content, "url", "mime_type")
-    _require_size(content, max_bytes)
+    require_json(content, "content", max_bytes=max_bytes)
     return content
 
 
@@ -86,13 +92,3 @@ def _require_strings(content: Content, *names: str) -> None:
         value = content.get(name)
         if not isinstance(value, str) or not value.strip():
             raise Invalid(f"content.{name} must be a string that is not empty")
-
-
-def _require_size(content: Content, max_bytes: int) -> None:
-    """In bytes of JSON, not in characters: that is what the network and the store carry."""
-    try:
-        size = len(msgspec.json.encode(content))
-    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError) as error:
-        raise Invalid("content can not be written as JSON") from error
-    if size > max_bytes:
-        raise TooLarge(f"content has {size} bytes; at most {max_bytes} are allowed")

@@ -23,6 +23,10 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
         """Whether messages of this conversation go to the connection."""
         return self.conversation_id in (None, conversation_id)
 
+    def is_same_device(self, other: "Lease") -> bool:
+        """Whether both are of one device. One that gave no id is only its connection."""
+        return self.device_id is not None and (self.user_id, self.device_id) == (other.user_id, other.device_id)
+
 
 class TakenLease(NamedTuple):
     """A lease that is new to the store, and the user's other live leases at that moment."""
@@ -77,8 +81,8 @@ def changes_of_ended(ended: EndedLease) -> list[PresenceChange]:
 
 
 def _is_among(lease: Lease, leases: list[Lease]) -> bool:
-    """The same device, on whatever connection. A device that gave no id is only its connection."""
-    return lease.device_id is not None and any(other.device_id == lease.device_id for other in leases)
+    """The same device, on whatever connection."""
+    return any(other.is_same_device(lease) for other in leases)
 
 
 def _change(action: PresenceAction, lease: Lease) -> PresenceChange:

@@ -3,7 +3,8 @@
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock, ConversationStore
 from reference_impl.model.errors import Forbidden
-from reference_impl.model.events import EventTypes, TypingEvent, create_position_event
+from reference_impl.model.event_factories import create_position_event
+from reference_impl.model.events import EventTypes, TypingEvent
 from reference_impl.model.positions import Position, PositionKind
 
 TYPING_AGAIN_S = 2.0

@@ -10,14 +10,18 @@ import msgspec
 from uuid_utils import uuid7
 
 from reference_impl.core.ports import Clock, TicketStore
-from reference_impl.model.conversations import validated_user_id
+from reference_impl.model.assistant import validated_person
 from reference_impl.model.errors import AuthenticationFailed, Invalid
+from reference_impl.model.json_values import has_only_text
+from reference_impl.model.signatures import Forged, Signer
 
 ALGORITHM = "HS256"
 """Fixed here: a token's own header never chooses how it is checked."""
 
 AUDIENCE = ISSUER = "breakwire"
 TICKET_TTL_S = 30
+LONGEST_TOKEN_ID = 64
+LONGEST_NAME = 200
 OPERATOR = "operator"
 """The ``role`` of a token whose holder may look at the system as a whole, and may ban."""
 
@@ -40,6 +44,7 @@ class AuthenticationService:
 
     def __init__(self, *, secret_key: str, clock: Clock, tickets: TicketStore | None = None) -> None:
         self._secret_key = secret_key
+        self._signer = Signer(secret_key)
         self._clock = clock
         self._tickets = tickets
 
@@ -49,7 +54,7 @@ class AuthenticationService:
         """A token for ``user_id`` that is valid for ``ttl_s`` seconds, and who it stands for. Raises ``Invalid``."""
         now = self._clock()
         identity = Identity(
-            user_id=validated_user_id(user_id),
+            user_id=validated_person(user_id),
             display_name=display_name or user_id,
             expires_at=now + timedelta(seconds=ttl_s),
             token_id=str(uuid7()),
@@ -80,23 +85,24 @@ class AuthenticationService:
                 options={"require": ["sub", "exp", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
             expires_at = datetime.fromtimestamp(claims["exp"], self._clock().tzinfo)
-            user_id = validated_user_id(claims["sub"])
+            user_id = validated_person(claims["sub"])
         except (jwt.InvalidTokenError, Invalid, TypeError, ValueError, OverflowError) as error:
             raise AuthenticationFailed("the token is not valid") from error
         if expires_at <= self._clock():
             raise AuthenticationFailed("the token has expired")
         return Identity(
             user_id=user_id,
-            display_name=str(claims.get("name") or user_id),
+            display_name=_display_name(claims.get("name"), user_id),
             expires_at=expires_at,
-            token_id=str(claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()),
+            token_id=_token_id(claims.get("jti"), token),
             is_operator=claims.get("role") == OPERATOR,
         )
 
     async def issue_ticket(self, identity: Identity) -> tuple[str, int]:
         """A ticket and the seconds it is valid for. Raises ``Unavailable``."""
         ticket = secrets.token_urlsafe(32)
-        await self._ticket_store.put(ticket, msgspec.json.encode(identity), TICKET_TTL_S)
+        kept = self._signer.sign(_place_of(ticket), msgspec.json.encode(identity))
+        await self._ticket_store.put(ticket, kept, TICKET_TTL_S)
         return ticket, TICKET_TTL_S
 
     async def redeem_ticket(self, ticket: str) -> Identity:
@@ -104,7 +110,10 @@ class AuthenticationService:
         kept = await self._ticket_store.take(ticket)
         if kept is None:
             raise AuthenticationFailed("the ticket is not valid, was used, or is over 30 s old")
-        identity = msgspec.json.decode(kept, type=Identity)
+        try:
+            identity = msgspec.json.decode(self._signer.verify(_place_of(ticket), kept), type=Identity)
+        except Forged as error:
+            raise AuthenticationFailed("the ticket is not one of ours") from error
         if identity.expires_at <= self._clock():
             raise AuthenticationFailed("the token behind the ticket has expired")
         return identity
@@ -114,3 +123,20 @@ class AuthenticationService:
         if self._tickets is None:
             raise RuntimeError("this AuthenticationService was made without a ticket store")
         return self._tickets
+
+
+def _place_of(ticket: str) -> str:
+    return f"ticket:{ticket}"
+
+
+def _token_id(named: object, token: str) -> str:
+    """The token's own name for itself, if it is fit to be stored; else one made of the token."""
+    if isinstance(named, str) and 0 < len(named) <= LONGEST_TOKEN_ID and named.isascii() and named.isprintable():
+        return named
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _display_name(named: object, user_id: str) -> str:
+    """What the token says, if it is fit to be shown and stored; else the user's id."""
+    fits = isinstance(named, str) and 0 < len(named) <= LONGEST_NAME and has_only_text(named)
+    return str(named) if fits else user_id

@@ -50,7 +50,7 @@ class ConversationService:
             created_at=self._clock(),
         )
         await self._store.create_conversation(conversation)
-        await self._announce_membership(members)
+        await self._announce_membership(members, conversation.id)
         return (await self._views([conversation], creator.user_id))[0]
 
     async def all_of(self, user_id: str) -> list[ConversationView]:
@@ -90,7 +90,7 @@ class ConversationService:
         await self.require_participant(conversation_id, by)
         await self._require_user(user_id)
         await self._store.add_participant(conversation_id, user_id)
-        await self._announce_membership([user_id])
+        await self._announce_membership([user_id], conversation_id)
         return await self.view(conversation_id, by)
 
     async def remove_participant(self, conversation_id: str, user_id: str, *, by: str) -> None:
@@ -99,12 +99,12 @@ class ConversationService:
         if by not in (user_id, conversation.creator_id):
             raise Forbidden("only the creator removes others")
         await self._store.remove_participant(conversation_id, user_id)
-        await self._announce_membership([user_id])
+        await self._announce_membership([user_id], conversation_id)
 
-    async def _announce_membership(self, user_ids: list[str]) -> None:
+    async def _announce_membership(self, user_ids: list[str], conversation_id: str) -> None:
         """So that live sockets follow at once. Without it they follow a second later: see ``Reconciler``."""
         try:
-            await self._router.publish_membership(user_ids)
+            await self._router.publish_membership(user_ids, conversation_id)
         except Unavailable as error:
             logger.warning("a change of membership is not announced: %s", error)
 

@@ -7,6 +7,9 @@ from uuid_utils import uuid7
 
 from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.queue_ports import PushProvider
+from reference_impl.core.trace import OFF, HopRecorder
+from reference_impl.logs import belonging_to
+from reference_impl.model.health import Health
 from reference_impl.model.jobs import Job, PermanentFailure
 from reference_impl.model.notification_content import NotificationData
 
@@ -30,9 +33,10 @@ class NotificationService:
     or an instance that dies, delays a push and does not lose it.
     """
 
-    def __init__(self, *, queue: MessageQueue, provider: PushProvider) -> None:
+    def __init__(self, *, queue: MessageQueue, provider: PushProvider, recorder: HopRecorder = OFF) -> None:
         self.queue = queue
         self._provider = provider
+        self._recorder = recorder
 
     async def start(self) -> None:
         """Begins to push what is asked for, on whatever instance."""
@@ -43,6 +47,10 @@ class NotificationService:
         await self.queue.stop(timeout)
         await self._provider.stop()
 
+    def health(self) -> Health:
+        """How the provider is."""
+        return self._provider.health()
+
     async def send_push_notification(self, user_id: str, notification_data: NotificationData) -> bool:
         """Asks for one push to one user; on return it is in the queue, not yet on the phone.
 
@@ -51,7 +59,10 @@ class NotificationService:
         Raises ``QueueFull`` and ``Unavailable``; then nothing was asked for.
         """
         subject = notification_data.get("message_id") or str(uuid7())
-        return await self.queue.enqueue_message(f"push:{subject}:{user_id}", _Push(user_id, notification_data))
+        is_new = await self.queue.enqueue_message(f"push:{subject}:{user_id}", _Push(user_id, notification_data))
+        if is_new and self._recorder.on:
+            self._recorder.hop("push_queued", user_id=user_id, message=subject)
+        return is_new
 
     async def deliver(self, job: Job) -> None:
         """Handles one job. The provider is given the job's id, to recognise a repetition."""
@@ -59,4 +70,8 @@ class NotificationService:
             push = _decode(job.payload)
         except msgspec.DecodeError as error:
             raise PermanentFailure("the job is no push") from error
-        await self._provider.send(push.user_id, push.notification, idempotency_key=job.id)
+        with belonging_to(message_id=push.notification.get("message_id")):
+            await self._provider.send(push.user_id, push.notification, idempotency_key=job.id)
+        if self._recorder.on:
+            message = push.notification.get("message_id")
+            self._recorder.hop("push_sent", user_id=push.user_id, message=message, attempt=job.attempts + 1)

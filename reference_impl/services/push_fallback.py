@@ -10,6 +10,7 @@ from typing import NamedTuple
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock, Store
 from reference_impl.core.presence_manager import PresenceManager
+from reference_impl.model.assistant import ASSISTANT_ID
 from reference_impl.model.errors import QueueFull, Unavailable
 from reference_impl.model.events import EventTypes, MessageEvent
 from reference_impl.model.notification_content import notification_of
@@ -149,6 +150,7 @@ class PushFallback:
             asking = [
                 self._notifications.send_push_notification(push.user_id, notification_of(push.message))
                 for push in pushes[start : start + AT_ONCE]
+                if push.user_id != ASSISTANT_ID  # a program has no phone; it reads the store
             ]
             self.asked += sum(await asyncio.gather(*asking))
 

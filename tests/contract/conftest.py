@@ -9,9 +9,13 @@ from uuid_utils import uuid7
 
 from course.workbench.postgres_server import PostgresServer
 from course.workbench.redis_cluster import RedisCluster
+from reference_impl.adapters.board_memory import MemoryBoard
+from reference_impl.adapters.board_redis import RedisBoard
 from reference_impl.adapters.broker_memory import MemoryBroker, MemoryBus
 from reference_impl.adapters.broker_redis import RedisBroker
 from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
+from reference_impl.adapters.limits_memory import MemoryMessageQuota, MemorySlotStore
+from reference_impl.adapters.limits_redis import RedisMessageQuota, RedisSlotStore
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.adapters.presence_redis import RedisPresenceStore
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
@@ -21,6 +25,8 @@ from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.adapters.tickets_memory import MemoryTicketStore
 from reference_impl.adapters.tickets_redis import RedisTicketStore
+from reference_impl.core.board_ports import Board
+from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.core.ports import Broker, PresenceStore, Store, TicketStore
 from reference_impl.core.queue_ports import WorkQueue
 
@@ -93,6 +99,40 @@ async def tickets(shared_url: str | None, prefix: str) -> AsyncIterator[TicketSt
     store = RedisTicketStore(RedisLink(shared_url), prefix=prefix)
     yield store
     await store.stop()
+
+
+@pytest.fixture
+async def board(shared_url: str | None, prefix: str, hand_clock: HandClock) -> AsyncIterator[Board]:
+    if shared_url is None:
+        yield MemoryBoard(hand_clock)
+        return
+    made = RedisBoard(RedisLink(shared_url), prefix=prefix, now=hand_clock)
+    yield made
+    for name in await made.post("the last", b"", 1):
+        await made.remove(name)
+    await made.stop()
+
+
+@pytest.fixture
+async def slot_store(shared_url: str | None, prefix: str, hand_clock: HandClock) -> AsyncIterator[SlotStore]:
+    if shared_url is None:
+        yield MemorySlotStore(hand_clock)
+        return
+    store = RedisSlotStore(RedisLink(shared_url), prefix=prefix, now=hand_clock)
+    yield store
+    await store.stop()
+
+
+@pytest.fixture
+async def quota(shared_url: str | None, prefix: str, hand_clock: HandClock) -> AsyncIterator[MessageQuota]:
+    """Ten messages a minute."""
+    settings: dict[str, Any] = {"max_messages": 10, "window_s": 60, "now": hand_clock}
+    if shared_url is None:
+        yield MemoryMessageQuota(**settings)
+        return
+    made = RedisMessageQuota(RedisLink(shared_url), prefix=prefix, **settings)
+    yield made
+    await made.stop()
 
 
 @pytest.fixture

@@ -85,11 +85,13 @@ async def test_many_channels_at_once(make_broker: Callable[[], Broker]) -> None:
 
 
 async def test_is_live_while_it_listens(make_broker: Callable[[], Broker]) -> None:
-    """``is_live`` follows the listener; stopping twice is no error."""
+    """``is_live`` and ``health`` follow the listener; stopping twice is no error."""
     instance = await Instance(make_broker()).start("room")
     seen = [instance.broker.is_live]
+    assert instance.broker.health().is_ok
     for _ in range(2):
         await instance.broker.stop()
         seen.append(instance.broker.is_live)
+        assert instance.broker.health().is_ok == instance.broker.is_live
     assert seen == [True, False, False]
     assert instance.gaps == 0

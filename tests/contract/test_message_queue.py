@@ -293,8 +293,67 @@ async def test_many_dead_letters_raise_an_alarm(
     await until(lambda: instance.is_alarming)
     assert instance.sizes.dead == 3
     assert [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR] == [
-        "3 dead letters: `course dead-letters list` shows why"
+        "3 dead letters: `course dead-letters list --queue message_queue` shows why"
     ]
+
+
+async def test_a_list_full_of_dead_letters_blocks_nobody(
+    make_instance: MakeInstance, work_queue: WorkQueue, effects: Effects
+) -> None:
+    """None of them is dropped, however many there are, and those behind them are done."""
+    poison = [f"poison-{number:03}" for number in range(100)]
+    effects.fail = {name: [PermanentFailure("no such phone")] for name in poison}
+    instance = make_instance(workers=8, dead_letter_alert=10)
+    await instance.start(effects)
+    for done in range(20, 101, 20):
+        for name in poison[done - 20 : done]:
+            await enqueue(instance, name, f"good-{name}")
+        await until(lambda n=done: (instance.counts["dead"], instance.counts["done"]) == (n, n), deadline=20)
+    letters = await work_queue.dead_letters(1000)
+    assert sorted(letter.job.id for letter in letters) == poison
+
+
+async def test_whoever_waits_is_told_that_a_job_is_given_up(
+    make_instance: MakeInstance, work_queue: WorkQueue, effects: Effects
+) -> None:
+    """Before it is a dead letter; one who can not be told does not keep it from becoming one."""
+    effects.fail = {name: [PermanentFailure("no such phone")] for name in ("a", "b")}
+    told: list[tuple[str, str, int]] = []
+
+    async def give_up(job: Job, error: Exception) -> None:
+        told.append((job.id, str(error), len(await work_queue.dead_letters(10))))
+        if job.id == "a":
+            raise RuntimeError("a bug")
+
+    instance = make_instance()
+    await enqueue(instance, "a", "b", "c")
+    await instance.start(effects, give_up)
+    await until(lambda: instance.counts["dead"] == 2)
+    assert told == [("a", "no such phone", 0), ("b", "no such phone", 1)]
+
+
+async def test_a_farewell_that_has_to_wait_is_said_later(
+    make_instance: MakeInstance, work_queue: WorkQueue, effects: Effects, hand_clock: HandClock
+) -> None:
+    """Whom it is for is away: the job is no dead letter until they have been told."""
+    effects.fail = {"a": [PermanentFailure("no such phone")] * 9}
+    told: list[str] = []
+    is_away = True
+
+    async def give_up(job: Job, error: Exception) -> None:
+        if is_away:
+            raise Unavailable("the store is away")
+        told.append(job.id)
+
+    instance = make_instance(claim_s=0.06)
+    await enqueue(instance, "a")
+    await instance.start(effects, give_up)
+    await until(lambda: instance.counts["unsettled"] >= 1)
+    assert await work_queue.dead_letters(10) == []
+    is_away = False
+    hand_clock.now += 100
+    await until(lambda: instance.counts["dead"] == 1)
+    assert told == ["a"]
 
 
 async def test_no_payload_is_logged(

@@ -51,6 +51,22 @@ async def test_who_comes_back_while_lingering_never_left(
     assert await presence_store.expire() == [EndedLease(PHONE, [again])]
 
 
+async def test_a_goodbye_ends_what_the_device_lost_before(
+    presence_store: PresenceStore, hand_clock: MovableClock
+) -> None:
+    """Lost, back, and then gone for good: the lost connection does not keep its user online. Another device does."""
+    again = Lease("ann", "c-phone-2", "phone")
+    await presence_store.renew([PHONE, LAPTOP], 30)
+    await presence_store.release(PHONE, 5, is_lost=True)
+    await presence_store.renew([again], 30)
+    await presence_store.release(LAPTOP, 5, is_lost=True)
+    await presence_store.release(again, 0)
+    assert {one.lease for one in await presence_store.expire()} == {PHONE, again}
+    assert await presence_store.online(["ann"]) == {"ann"}, "the laptop may be on its way back"
+    hand_clock.now += 5
+    assert await presence_store.expire() == [EndedLease(LAPTOP, [])]
+
+
 async def test_a_lease_ends_by_itself(presence_store: PresenceStore, hand_clock: MovableClock) -> None:
     """What nobody renews is gone after the lease: a crash leaves no ghost."""
     await presence_store.renew([PHONE], 30)
@@ -134,7 +150,7 @@ async def test_online_means_a_lease_that_has_not_ended(steps: list[tuple[str, st
         elif what in ("release", "linger") and lease in ends:
             linger = 0 if what == "release" else 1
             await store.release(lease, linger)
-            ends[lease] = now + linger
+            ends[lease] = min(ends[lease], now + linger)
         elif what == "expire":
             untold = {one for one, end in ends.items() if end <= now}
             assert {one.lease for one in await store.expire()} == untold

@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from reference_impl.adapters.redis_client import RedisLink
+from reference_impl.model.circuit_breaker import CircuitBreaker
+from reference_impl.model.errors import Unavailable
+from reference_impl.model.health import HealthState
 
 
 async def test_who_is_cancelled_in_a_command_ends(redis_url: str) -> None:
@@ -24,4 +29,25 @@ async def test_who_is_cancelled_in_a_command_ends(redis_url: str) -> None:
         await asyncio.wait([task])
         assert task.cancelled(), "it was cancelled and went on"
         over.clear()
+    await link.stop()
+
+
+async def test_one_caller_finds_out_whether_redis_is_back(redis_url: str) -> None:
+    """After a failure nobody asks for a while; then one does, for all, and the others are refused until it knows."""
+    link = RedisLink(redis_url)
+    link.breaker = CircuitBreaker(failure_threshold=1, cool_down_s=0.001)
+    with pytest.raises(Unavailable):
+        async with link.commands("asking"):
+            raise OSError("the link breaks")
+    assert link.health("broker", is_listening=True).state is HealthState.DEGRADED
+    await asyncio.sleep(0.01)
+    async with link.commands("finding out") as redis:
+        with pytest.raises(Unavailable, match="a moment ago"):
+            async with link.commands("asking"):
+                pytest.fail("it was let through")
+        await redis.ping()
+    async with link.commands("asking") as redis:
+        await redis.ping()
+    assert link.health("broker", is_listening=True).is_ok
+    assert link.health("broker", is_listening=False).state is HealthState.AWAY
     await link.stop()

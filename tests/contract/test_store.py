@@ -54,6 +54,14 @@ async def started(store: Store, *names: str) -> Conversation:
     return made
 
 
+async def test_it_says_whether_a_message_was_sent_before(store: Store, conversation: Conversation) -> None:
+    """By its sender's own name for it; another sender's is another one."""
+    await store.append(draft(conversation, client_id="once"))
+    assert await store.has_sent("ann", "once")
+    assert not await store.has_sent("bob", "once")
+    assert not await store.has_sent("ann", "never")
+
+
 async def test_numbers_have_no_gap(store: Store, conversation: Conversation) -> None:
     """Messages are numbered 1, 2, 3 … per conversation, also when many are appended at once."""
     appended = await asyncio.gather(*(store.append(draft(conversation, text=str(n))) for n in range(40)))

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-GONE_S = 3.0
+GONE_S = 10.0
+"""Usually one second or less; a busy machine takes longer."""
 
 SCRIPT = """
 import asyncio, sys
@@ -64,7 +65,9 @@ def test_a_stopped_lab_causes_no_warning(tmp_path: Path) -> None:
         env=_environment(tmp_path) | {"PYTHONASYNCIODEBUG": "0"},
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ready\n", "")
+    # Debug mode also notes callbacks of over 0.1 s: that is the machine's business.
+    warnings = [line for line in ended.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (ended.returncode, ended.stdout, warnings) == (0, "ready\n", [])
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.15, 0.3, 0.5])

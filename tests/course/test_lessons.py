@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "course" / "lessons").glob("*.md"))
-QUOTE = re.compile(r"<!-- quote: (\S+?):(\S+) -->\n```python\n(.*?)```", re.DOTALL)
+QUOTE = re.compile(r"<!-- quote: (\S+?):(\S+) -->\n```(?:python|lua)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PATH = re.compile(r"`((?:core|model|api|adapters|services)/\w+\.py|settings\.py|logs\.py|app\.py)`")
 

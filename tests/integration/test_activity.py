@@ -82,3 +82,35 @@ async def test_a_frame_without_sense_is_told(lab: Lab, frame: dict[str, object])
     await alice.expect("error", code="invalid")
     await alice.send("still here")
     await alice.close()
+
+
+async def test_a_device_is_told_which_conversations_it_follows(lab: Lab) -> None:
+    """A device-wide connection hears that its user was added and removed, and that others were; one of another
+    instance, too. A connection on one conversation is not told: it shows no list."""
+    owner = await lab.client("owner", conversation="told", instance=0)
+    device = await lab.client("guest", conversation=None, instance=1)
+    conversation_id = await lab.conversation("told", "guest")
+    joined = await device.expect("system_notification", code="conversation_joined")
+    assert joined["conversation_id"] == conversation_id
+    await lab.conversation("told", "another")
+    changed = await device.expect("system_notification", code="participants_changed")
+    assert changed["conversation_id"] == conversation_id
+    http = await lab.http("owner")
+    await http.delete(f"/api/v1/conversations/{conversation_id}/participants/guest")
+    left = await device.expect("system_notification", code="conversation_left")
+    assert left["conversation_id"] == conversation_id
+    assert not owner.received("system_notification")
+    for client in (owner, device):
+        await client.close()
+
+
+async def test_the_chat_page_of_a_lab(lab: Lab) -> None:
+    """It shows itself in a notebook, its user is in the conversation, and its instance knows where the others are."""
+    page = lab.page("alice", instance=1, conversation="a & b")
+    assert page.url == f"{lab.url(1)}/?user=alice&conversation=a+%26+b"
+    assert f'<iframe src="{lab.url(1)}/?user=alice&amp;conversation=a+%26+b"' in page._repr_html_()
+    assert page.url in repr(page)
+    await lab.conversation("a & b", "alice")
+    http = await lab.http("alice", instance=1)
+    assert "a & b" in [one["title"] for one in (await http.get("/api/v1/conversations")).json()]
+    assert (await http.get("/api/v1/page-config")).json()["peer_urls"] == [lab.url(0)]

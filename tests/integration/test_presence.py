@@ -65,8 +65,13 @@ async def test_a_device_that_comes_back_soon_never_left(lab: Lab) -> None:
         phone = await lab.client("carol", instance=place, conversation="flicker", device_id="phone")
     await watcher.expect_nothing("user_offline", user_id="carol", within=LEASE_S + 0.5)
     await watcher.expect_nothing("device_disconnected", user_id="carol", within=0.1)
-    for client in (watcher, phone):
-        await client.close()
+    phone.kill()
+    phone = await lab.client("carol", instance=1, conversation="flicker", device_id="phone")
+    left = time.monotonic()
+    await phone.close()
+    await watcher.expect("user_offline", user_id="carol")
+    assert time.monotonic() - left < 1, "it was back, and said goodbye: nobody waits for what it lost before"
+    await watcher.close()
 
 
 async def test_redis_forgets_everything(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """What lies between an instance and what all instances share: links that a test can cut, and a bus that loses."""
 
 import asyncio
+import inspect
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from reference_impl.adapters.presence_memory import MemoryPresenceStore
 from reference_impl.core.message_router import CONVERSATION_CHANNEL
 from reference_impl.core.ports import Broker, MessageHandler
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.health import Health, HealthState
 
 Fate = Literal["lose", "double", "hold"]
 
@@ -76,6 +78,9 @@ class LossyBroker(Broker):
     def is_live(self) -> bool:
         return self._bus.is_up and self in self._bus.brokers
 
+    def health(self) -> Health:
+        return Health("broker", HealthState.OK if self.is_live else HealthState.AWAY)
+
     async def stop(self) -> None:
         if self in self._bus.brokers:
             self._bus.brokers.remove(self)
@@ -112,6 +117,8 @@ class Link:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._other, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
 
         async def call(*arguments: Any, **named: Any) -> Any:
             await asyncio.sleep(WAY_S)

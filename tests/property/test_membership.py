@@ -46,7 +46,7 @@ async def _a_stranger_resumes() -> None:
     await world.stop()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     messages=st.integers(0, 6),
     steps=st.integers(0, 12),

@@ -14,7 +14,7 @@ from tests.property.virtual_time import VirtualTime
 from tests.property.world import World
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     story=STORIES,
     window=st.sampled_from([1, 4, 10_000]),

@@ -29,7 +29,7 @@ class Instance:
         self.broker = LossyBroker(world.bus)
         self.chat = self._composed(world)
         self.app = FastAPI(openapi_url=None)
-        self.app.state.services = self.chat.services
+        self.app.state.services, self.app.state.peer_urls = self.chat.services, ()
         self.app.include_router(websocket.router)
         self.sockets: set[asyncio.Task[None]] = set()
 

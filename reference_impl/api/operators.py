@@ -1,0 +1,46 @@
+"""What operators do."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+
+from reference_impl.api.deps import CurrentOperator, ServicesDep
+from reference_impl.api.schemas import AnnouncementRequest
+from reference_impl.model.event_factories import create_system_notification
+from reference_impl.model.events import Audience, Severity
+
+router = APIRouter(prefix="/api/v1/operator", tags=["operators"])
+
+
+@router.post("/announcements", status_code=202)
+async def announce(body: AnnouncementRequest, operator: CurrentOperator, services: ServicesDep) -> None:
+    """Shows a text to everybody who is connected now, on every instance. It is not kept."""
+    await services.event_bus.publish_async(
+        create_system_notification(
+            "announcement",
+            body.text,
+            source="operator",
+            timestamp=services.clock(),
+            audience=Audience.EVERYBODY,
+            severity=Severity(body.level),
+            user_id=operator.user_id,
+        )
+    )
+
+
+@router.get("/bans")
+async def list_bans(_operator: CurrentOperator, services: ServicesDep) -> dict[str, datetime]:
+    """``user_id`` → since when they are banned."""
+    return await services.access.banned_users()
+
+
+@router.post("/bans/{user_id}", status_code=204)
+async def ban(user_id: str, operator: CurrentOperator, services: ServicesDep) -> None:
+    """Keeps a user out, with every token they have or get. Live sockets end on all instances, with 4003."""
+    await services.access.ban(user_id, by=operator.user_id)
+
+
+@router.delete("/bans/{user_id}", status_code=204)
+async def unban(user_id: str, operator: CurrentOperator, services: ServicesDep) -> None:
+    """Lets a user in again."""
+    await services.access.unban(user_id, by=operator.user_id)

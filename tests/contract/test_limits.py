@@ -1,0 +1,111 @@
+"""The promises of limits over all instances, over both twins of each port."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from reference_impl.core.limit_ports import MessageQuota, SlotStore
+from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
+from reference_impl.model.errors import RateLimited
+from tests.contract.conftest import HandClock
+
+LIMITS = ConnectionLimits(per_user=3, per_address=5)
+LEASE_S = 30.0
+
+
+def slot(number: int, user: str = "ann", address: str = "10.0.0.1") -> Slot:
+    return Slot(user, address, f"connection-{number}")
+
+
+async def take(store: SlotStore, wanted: Slot) -> LimitKind | None:
+    return await store.take(wanted, LIMITS, LEASE_S)
+
+
+async def test_of_many_who_come_at_once_the_limit_gets_in(slot_store: SlotStore) -> None:
+    """Counting and taking are one step: never one too many, and never one too few."""
+    refused = await asyncio.gather(*(take(slot_store, slot(number)) for number in range(30)))
+    assert refused.count(None) == 3
+    assert refused.count(LimitKind.USER) == 27
+
+
+async def test_an_address_has_a_limit_of_its_own(slot_store: SlotStore) -> None:
+    """Whoever comes from there. Who is refused under one limit has taken nothing under the other."""
+    for number in range(5):
+        assert await take(slot_store, slot(number, user=f"user-{number}")) is None
+    assert await take(slot_store, slot(5, user="ann")) is LimitKind.ADDRESS
+    for number in range(6, 9):
+        assert await take(slot_store, slot(number, user="ann", address="10.0.0.2")) is None
+    assert await take(slot_store, slot(9, user="ann", address="10.0.0.2")) is LimitKind.USER
+    assert await take(slot_store, slot(10, user="eve", address="10.0.0.2")) is None
+
+
+async def test_what_is_given_back_is_free_at_once(slot_store: SlotStore) -> None:
+    """And giving back what nobody has is no error."""
+    for number in range(3):
+        await take(slot_store, slot(number))
+    await slot_store.release(slot(1))
+    await slot_store.release(slot(1))
+    assert await take(slot_store, slot(3)) is None
+    assert await take(slot_store, slot(4)) is LimitKind.USER
+
+
+async def test_what_nobody_renews_is_free_after_its_lease(slot_store: SlotStore, hand_clock: HandClock) -> None:
+    """A crashed instance locks nobody out; what is renewed stays, and what the store has lost is there again."""
+    for number in range(3):
+        await take(slot_store, slot(number))
+    hand_clock.now += LEASE_S - 1
+    assert await take(slot_store, slot(3)) is LimitKind.USER
+    await slot_store.renew([slot(0), slot(7)], LEASE_S)
+    hand_clock.now += 2
+    assert await take(slot_store, slot(4)) is None
+    assert await take(slot_store, slot(5)) is LimitKind.USER
+
+
+async def test_a_quota_is_exact_however_many_come_at_once(quota: MessageQuota) -> None:
+    """Ten a minute: of forty at once, ten; each user for themselves."""
+
+    async def try_to_send(user: str) -> bool:
+        try:
+            await quota.admit(user)
+        except RateLimited:
+            return False
+        return True
+
+    sent = await asyncio.gather(*(try_to_send(user) for _ in range(40) for user in ("ann", "bob")))
+    assert sum(sent[0::2]) == 10
+    assert sum(sent[1::2]) == 10
+
+
+async def test_no_window_has_more_and_retry_after_is_true(quota: MessageQuota, hand_clock: HandClock) -> None:
+    """A window that slides: at its edge nobody gets twice the limit. After ``retry_after`` the next is let through."""
+    admitted: list[float] = []
+    for _ in range(400):
+        hand_clock.now += 0.7
+        with suppress(RateLimited):
+            await quota.admit("ann")
+            admitted.append(hand_clock.now)
+            continue
+        with pytest.raises(RateLimited) as refused:
+            await quota.admit("ann")
+        hand_clock.now += refused.value.retry_after
+        await quota.admit("ann")
+        admitted.append(hand_clock.now)
+    windows = [sum(start <= moment < start + 60 for moment in admitted) for start in admitted]
+    assert max(windows) == 10
+
+
+async def test_what_is_given_back_may_be_sent(quota: MessageQuota) -> None:
+    """Exactly as many as were given back, and never more than there were."""
+    for _ in range(10):
+        await quota.admit("ann")
+    await quota.give_back("ann")
+    await quota.admit("ann")
+    with pytest.raises(RateLimited):
+        await quota.admit("ann")
+    for _ in range(3):
+        await quota.give_back("bob")
+    for _ in range(10):
+        await quota.admit("bob")
+    with pytest.raises(RateLimited):
+        await quota.admit("bob")

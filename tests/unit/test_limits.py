@@ -1,0 +1,169 @@
+"""Limits on this instance: with the shared count, and without it."""
+
+import asyncio
+
+import pytest
+
+from reference_impl.adapters.limits_memory import MemoryMessageQuota, MemorySlotStore
+from reference_impl.core.connection_slots import ConnectionSlots
+from reference_impl.core.message_limits import PAUSE_S, MessageLimits
+from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot, counted_address
+from reference_impl.model.errors import ConnectionLimitExceeded, RateLimited, Unavailable
+from tests.fakes import until
+
+LIMITS = ConnectionLimits(per_user=2, per_address=3, per_instance=4)
+
+
+class AwaySlotStore(MemorySlotStore):
+    """Shared, until it is away."""
+
+    away = False
+
+    async def take(self, slot: Slot, limits: ConnectionLimits, lease_s: float) -> LimitKind | None:
+        self._require_there()
+        return await super().take(slot, limits, lease_s)
+
+    async def renew(self, slots: list[Slot], lease_s: float) -> None:
+        self._require_there()
+        await super().renew(slots, lease_s)
+
+    async def release(self, slot: Slot) -> None:
+        self._require_there()
+        await super().release(slot)
+
+    def _require_there(self) -> None:
+        if self.away:
+            raise Unavailable("Redis is away")
+
+
+class SlowQuota(MemoryMessageQuota):
+    """Answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(max_messages=3, window_s=60)
+        self.answers = asyncio.Event()
+        self.asked = 0
+
+    async def admit(self, user_id: str) -> None:
+        self.asked += 1
+        await self.answers.wait()
+        await super().admit(user_id)
+
+
+def slots(store: MemorySlotStore, lease_s: float = 30) -> ConnectionSlots:
+    return ConnectionSlots(store, limits=LIMITS, lease_s=lease_s)
+
+
+async def test_two_instances_count_together() -> None:
+    """What one has given out the other one does not give again, until it is given back."""
+    store = MemorySlotStore()
+    one, two = slots(store), slots(store)
+    await one.take("ann", "a", "1")
+    await two.take("ann", "b", "2")
+    with pytest.raises(ConnectionLimitExceeded, match="2 connections a user"):
+        await one.take("ann", "c", "3")
+    await two.give_back("2")
+    await one.take("ann", "c", "4")
+    assert one.refused == {LimitKind.USER: 1}
+
+
+async def test_an_instance_has_its_own_limit() -> None:
+    """It is not shared: another instance has room of its own."""
+    store = MemorySlotStore()
+    one, two = slots(store), slots(store)
+    for number in range(4):
+        await one.take(f"user-{number}", f"address-{number}", str(number))
+    with pytest.raises(ConnectionLimitExceeded, match="this instance"):
+        await one.take("eve", "elsewhere", "5")
+    await two.take("eve", "elsewhere", "6")
+
+
+async def test_without_the_store_each_instance_counts_for_itself() -> None:
+    """Nobody is locked out, nobody has no limit, and it is counted."""
+    store = AwaySlotStore()
+    one = slots(store)
+    store.away = True
+    await one.take("ann", "a", "1")
+    await one.take("ann", "a", "2")
+    with pytest.raises(ConnectionLimitExceeded):
+        await one.take("ann", "a", "3")
+    assert one.unshared == 2
+    await one.give_back("1")
+    await one.take("ann", "a", "4")
+
+
+async def test_when_the_store_is_back_it_learns_what_was_taken_meanwhile() -> None:
+    """At once, and not only with the next renewal."""
+    store = AwaySlotStore()
+    one, two = slots(store), slots(store)
+    store.away = True
+    await one.take("ann", "a", "1")
+    await one.take("ann", "a", "2")
+    await one.start()
+    store.away = False
+    one.renew_soon()
+    await until(lambda: len(store._ends) == 2)
+    with pytest.raises(ConnectionLimitExceeded):
+        await two.take("ann", "b", "3")
+    await one.stop()
+
+
+async def test_a_refused_or_broken_attempt_takes_nothing() -> None:
+    """However often somebody tries."""
+    one = slots(MemorySlotStore())
+    for number in range(10):
+        await one.take("ann", "a", f"{number}")
+        await one.give_back(f"{number}")
+    assert one._held == {}
+    assert one._per_user == {}
+    assert one._per_address == {}
+
+
+async def test_a_slow_shared_count_delays_a_message_a_moment_and_no_more() -> None:
+    """It is then counted here, and nobody asks again for a while; the limit still holds here."""
+    quota, now = SlowQuota(), [0.0]
+    limits = MessageLimits(quota, max_messages=3, window_s=60, now=lambda: now[0])
+    for _ in range(3):
+        await limits.admit("ann")
+    assert (quota.asked, limits.unshared) == (1, 3)
+    with pytest.raises(RateLimited):
+        await limits.admit("ann")
+    now[0] += PAUSE_S
+    quota.answers.set()
+    await limits.admit("bob")
+    assert (quota.asked, limits.unshared) == (2, 3)
+
+
+async def test_who_was_refused_is_not_asked_about_again() -> None:
+    """A flood over the limit costs no round trip; after ``retry_after`` it is let through."""
+    now = [0.0]
+    quota = MemoryMessageQuota(max_messages=1, window_s=60, now=lambda: now[0])
+    one, two = (MessageLimits(quota, max_messages=1, window_s=60, now=lambda: now[0]) for _ in range(2))
+    await one.admit("ann")
+    now[0] = 10
+    for _ in range(5):
+        with pytest.raises(RateLimited) as refused:
+            await two.admit("ann")
+        assert refused.value.retry_after == 50
+    now[0] = 60
+    await two.admit("ann")
+    assert two.refused == 5
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        (None, "local"),
+        ("testclient", "local"),
+        ("", "local"),
+    ],
+)
+def test_who_counts_as_one(host: str | None, counted: str) -> None:
+    """IPv4 by address, IPv6 by network: a customer has more addresses there than anybody can count."""
+    assert counted_address(host) == counted
