@@ -13,6 +13,8 @@ from reference_impl.core.trace import Hop
 
 KEPT_ROWS = 4_000
 KEPT_MESSAGES = 2_000
+NOT_SHOWN = ("frame", "client", "name", "message", "link")
+"""Details of a hop that a row has elsewhere."""
 
 
 class Timeline:
@@ -127,7 +129,7 @@ class Timeline:
             message=message.number if message else None,
             user=hop.user_id,
             ids=_ids(hop, message),
-            detail={name: value for name, value in hop.detail.items() if name not in ("frame", "client")},
+            detail={name: value for name, value in hop.detail.items() if name not in NOT_SHOWN},
             frame=hop.detail.get("frame"),
             changes=told.changes,
         )
