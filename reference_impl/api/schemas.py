@@ -143,8 +143,9 @@ class DeviceResponse(BaseModel):
 
 class PageConfig(BaseModel):
     """What a page needs to know of the instance that served it. ``peer_urls``: where the same conversations can be
-    had when this instance does not answer."""
+    had when this instance does not answer. ``max_message_bytes``: of a frame, as JSON."""
 
     instance_id: str
     demo_login: bool
+    max_message_bytes: int
     peer_urls: tuple[str, ...]
