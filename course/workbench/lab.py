@@ -18,8 +18,10 @@ from course.workbench.lab_settings import lab_settings
 from course.workbench.live import LiveView, LiveViews
 from course.workbench.recorder import LabRecorder
 from course.workbench.sign_in import SignIn, open_socket
+from course.workbench.topology import topology_of
 from course.workbench.trace import Trace
 from course.workbench.views.state import InstanceState
+from course.workbench.views.topology import Topology
 
 __all__ = ["Lab", "SignIn"]
 
@@ -271,6 +273,11 @@ class Lab:
         each message, beside those that are on its conversation: what they do not get is drawn as missing.
         """
         return self._live.open(messages, expected or [])
+
+    def topology(self) -> Topology:
+        """Who is connected to what at this moment, and how instances, links and connections are."""
+        names = self._names()
+        return topology_of(self._cluster, self.clients, lambda name: names.get(name or "", "all of them"))
 
     def __repr__(self) -> str:
         lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
