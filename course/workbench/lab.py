@@ -248,7 +248,14 @@ class Lab:
     @property
     def redis(self) -> LabRedis:
         """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.cut(instance=1)`` …"""
-        return LabRedis(self._cluster.redis, self._cluster.links, self._recorder.fault)
+        return LabRedis(
+            self._cluster.redis,
+            self._cluster.links,
+            prefix=self.key_prefix,
+            name_of=self._with_names,
+            note_fault=self._recorder.fault,
+            note_command=self._recorder.command,
+        )
 
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
@@ -298,6 +305,11 @@ class Lab:
 
     def _names(self) -> dict[str, str]:
         return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
+
+    def _with_names(self, text: str) -> str:
+        for conversation_id, name in self._names().items():
+            text = text.replace(conversation_id, name)
+        return text
 
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there

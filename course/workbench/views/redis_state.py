@@ -43,13 +43,13 @@ class RedisState:
 
 
 class Command(NamedTuple):
-    """One command that an instance sent. ``at`` is milliseconds since the first one seen."""
+    """One command that an instance sent. ``at`` is milliseconds since the first one seen; ``ids`` are those in it."""
 
     at: float
     instance: str
     name: str
     arguments: str
-    message_id: str | None = None
+    ids: list[str]
 
 
 class Commands(list[Command]):

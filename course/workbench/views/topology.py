@@ -174,4 +174,5 @@ def _curve(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str)
 
 
 def _text(x: float, y: float, text: str, colour: str, more: str = "") -> str:
-    return f"<text class='f-{colour}' fill='{LIGHT[colour.split()[0]]}' x='{x:.1f}' y='{y:.1f}' {more}>{escape(text)}</text>"
+    fill = LIGHT[colour.split()[0]]
+    return f"<text class='f-{colour}' fill='{fill}' x='{x:.1f}' y='{y:.1f}' {more}>{escape(text)}</text>"
