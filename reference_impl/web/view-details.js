@@ -25,7 +25,13 @@ function person(store, conversation, id, isCreator) {
     {},
     avatar(name, { online, small: true }),
     el("span.who", { dir: "auto" }, isMe ? `${name} (you)` : name, el("span.hint", {}, role)),
-    isCreator && !isMe && el("button.icon-button.remove", { type: "button", data: { user: id }, "aria-label": `Remove ${name}` }, icon(icons.close)),
+    isCreator &&
+      !isMe &&
+      el(
+        "button.icon-button.remove",
+        { type: "button", data: { user: id }, "aria-label": `Remove ${name}` },
+        icon(icons.close),
+      ),
   );
 }
 
@@ -37,7 +43,12 @@ export function renderDevices(devices, ownId) {
         "li",
         {},
         el("span.dot.good", { "aria-hidden": "true" }),
-        el("span.who", {}, known[type] ?? type, el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13))),
+        el(
+          "span.who",
+          {},
+          known[type] ?? type,
+          el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13)),
+        ),
       ),
     ),
   );
@@ -46,7 +57,10 @@ export function renderDevices(devices, ownId) {
 const SAYS = {
   connecting: ["warn", ({ base }) => `Connecting to ${host(base)}`],
   live: ["good", ({ instanceId }) => `Live on ${instanceId}`],
-  waiting: ["warn", ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`],
+  waiting: [
+    "warn",
+    ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`,
+  ],
   stopped: ["bad", () => "Offline, as you asked"],
   ended: ["bad", ({ reason }) => `Ended${reason ? `: ${reason}` : ""}`],
 };
@@ -81,7 +95,9 @@ export function renderConnection(state, servers, ownBase) {
 /** One line more of what happened; the newest is on top. */
 export function noteEvent(text, date = new Date()) {
   const events = byId("events");
-  events.prepend(el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)));
+  events.prepend(
+    el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)),
+  );
   while (events.children.length > 60) events.lastElementChild.remove();
 }
 

@@ -35,7 +35,8 @@ function row(store, conversation) {
       el("span.title", { dir: "auto" }, conversation.title),
       el("time.when", { datetime: conversation.lastAt }, shortly(conversation.lastAt)),
       el("span.preview", { dir: "auto" }, preview(store, conversation)),
-      unread > 0 && el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
+      unread > 0 &&
+        el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
     ),
   );
 }
