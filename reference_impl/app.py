@@ -13,6 +13,7 @@ from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Services
 from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.openapi import install_openapi
 from reference_impl.api.origins import allow_pages_of_other_origins
 from reference_impl.api.requests import RequestMiddleware
 from reference_impl.assistant_parts import compose_assistant
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
     allow_pages_of_other_origins(app, chat_system.services.settings)
 
+    install_openapi(app)
     add_metrics_route(app, chat_system)
     for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
