@@ -6,16 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from reference_impl import __version__
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Services
-from reference_impl.api.errors import install_error_handlers
+from reference_impl.api.doors import Doors, add_middleware
 from reference_impl.api.openapi import install_openapi
-from reference_impl.api.origins import allow_pages_of_other_origins
-from reference_impl.api.requests import RequestMiddleware
 from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.clock import utc_now
@@ -77,13 +74,9 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.chat = chat_system
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
-    install_error_handlers(app, chat_system.services.traffic)
-    app.add_middleware(RequestMiddleware, traffic=chat_system.services.traffic)
-    if trusted_proxies := chat_system.services.settings.trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))
-    allow_pages_of_other_origins(app, chat_system.services.settings)
+    add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
 
-    install_openapi(app)
+    install_openapi(app, is_demo=chat_system.services.settings.demo_login)
     add_metrics_route(app, chat_system)
     for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
@@ -264,6 +257,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
 
     services = Services(
         settings=settings,
+        doors=Doors.of(settings),
         event_bus=event_bus,
         clock=clock,
         recorder=recorder,

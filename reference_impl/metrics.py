@@ -79,8 +79,14 @@ class ChatCollector(Collector):
     def _gauges(self) -> list[tuple[str, str, float]]:
         connections = self._chat.connections
         manager = connections.connection_manager
+        doors = self._chat.services.doors
         return [
             ("chat_connections", "WebSocket connections now", len(manager.index)),
+            (
+                "chat_sockets_waiting",
+                "Sockets that have not signed in yet",
+                len(doors.waiting_room),
+            ),
             ("chat_connected_users", "Users with a connection here", len(manager.connections_by_user)),
             ("chat_conversations", "Conversations with a member here", len(connections.conversation_feeds)),
             ("chat_outbox_frames", "Frames waiting for a socket", sum(len(one.outbox) for one in manager.index)),
@@ -106,6 +112,7 @@ class ChatCollector(Collector):
         queue = chat.notifications.queue
         connections = chat.connections
         manager = connections.connection_manager
+        doors = chat.services.doors
         traffic = chat.services.traffic
         slots, limits = connections.connection_slots, connections.message_router.limits
         return [
@@ -127,6 +134,15 @@ class ChatCollector(Collector):
             ("chat_frames_lost", "Typing and position frames not published", chat.broadcasting.lost_frames),
             ("chat_bus_unreadable", "Bus messages that made no sense", connections.message_router.unreadable),
             ("chat_bus_forged", "Bus messages not signed with our key", connections.message_router.forged),
+            ("chat_origins_refused", "Requests and sockets of pages that are not allowed", doors.origins.refused),
+            ("chat_sockets_nameless", "Sockets closed since they did not sign in", doors.waiting_room.nameless),
+            ("chat_sockets_unwaited", "Sockets for which the waiting room was full", doors.waiting_room.refused),
+            ("chat_sockets_refused", "Sockets beyond what the process may hold", doors.sockets.refused),
+            (
+                "chat_sockets_stalled",
+                "Sockets ended since they were too slow",
+                doors.sockets.stalled,
+            ),
             ("chat_pushes_asked", "Pushes asked for by this instance", chat.push_fallback.asked),
             *(
                 (f"chat_push_jobs_{what}", "Push jobs, by what became of them", queue.counts[what])

@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from reference_impl.chat_system import ChatSystem
+from reference_impl.guards import guarded_protocols
 from reference_impl.logs import log_config
 from reference_impl.settings import Settings
 
@@ -38,12 +39,16 @@ class ChatServer(uvicorn.Server):
 
 
 def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> ChatServer:
-    """A server for ``app`` that is ready to ``serve()``. Port 0 takes a free one."""
+    """A server for ``app`` that is ready to ``serve()``. Port 0 takes a free one. Raises ``ValueError``."""
+    settings.require_safe_host(host)
+    chat: ChatSystem = app.state.chat
+    http, websocket = guarded_protocols(chat.services.doors.sockets)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        ws="websockets-sansio",  # the one implementation with write flow control
+        http=http,
+        ws=websocket,  # uvicorn's sans-I/O one: the only implementation with write flow control
         ws_max_size=settings.max_message_size,
         ws_per_message_deflate=False,  # costs memory per connection, and leaks by length what it compresses (CRIME)
         ws_ping_interval=None,  # our heartbeat carries the head of the conversation, too
@@ -51,6 +56,8 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         access_log=False,  # api/requests.py writes a line for each request, with its id
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
         server_header=False,
+        ssl_certfile=settings.tls_cert_file,
+        ssl_keyfile=settings.tls_key_file,
         proxy_headers=False,  # it would believe anybody on this machine; the app believes ``trusted_proxies``
     )
-    return ChatServer(config, app.state.chat)
+    return ChatServer(config, chat)

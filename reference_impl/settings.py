@@ -13,6 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from uuid_utils import uuid7
 
+from reference_impl.model.origins import ANY, SELF, parsed_origin
+
+SECRETIVE = ("SECRET", "KEY", "URL")
+"""Settings with such a word in their names are never shown: URLs hold passwords."""
+
 
 def _split(value: object) -> object:
     """A list as people write it: separated by commas."""
@@ -25,10 +30,18 @@ def _require_networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
     return proxies
 
 
+def _require_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if origin not in (SELF, ANY) and parsed_origin(origin) is None:
+            raise ValueError(f"{origin!r} is no origin; write scheme, host and port as in https://chat.example:8443")
+    return origins
+
+
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[Names, AfterValidator(_require_origins)]
 Proxies = Annotated[Names, AfterValidator(_require_networks)]
 
 
@@ -58,6 +71,13 @@ class Settings(BaseSettings):
     allow_query_token: bool | None = None
     """Whether ``?token=`` signs a WebSocket in. A URL ends in logs and histories; on in demo mode only."""
 
+    allowed_origins: Origins = (SELF,)
+    """Which pages may use this server from a browser: ``https://chat.example``, separated by commas; ``self`` means
+    those that it has served itself, ``*`` all, in demo mode only. Programs that are no browsers are not asked."""
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    allow_insecure_host: bool = False
+    """Lets a server be reached from other machines although it should not be: see ``require_safe_host``."""
     trusted_proxies: Proxies = ()
     """Addresses and networks, separated by commas, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""
 
@@ -111,6 +131,18 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _admits_no_page_of_anybody(self) -> Self:
+        if ANY in self.allowed_origins and not self.demo_login:
+            raise ValueError("CHAT_ALLOWED_ORIGINS=* is for demo mode; name the origins of your pages")
+        return self
+
+    @model_validator(mode="after")
+    def _has_both_halves_of_tls(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("CHAT_TLS_CERT_FILE and CHAT_TLS_KEY_FILE need each other")
+        return self
+
+    @model_validator(mode="after")
     def _signs_what_it_posts(self) -> Self:
         if self.push_webhook_url and not self.push_webhook_secret:
             raise ValueError("CHAT_PUSH_WEBHOOK_URL needs CHAT_PUSH_WEBHOOK_SECRET, by which the receiver knows us")
@@ -131,10 +163,31 @@ class Settings(BaseSettings):
             raise ValueError("CHAT_AI_KEY has characters that no header can carry")
         return self
 
+    def require_safe_host(self, host: str) -> None:
+        """Raises ``ValueError`` for an address that other machines can reach, unless it is safe to or overridden."""
+        if is_loopback(host) or self.allow_insecure_host:
+            return
+        override = "CHAT_ALLOW_INSECURE_HOST=1 overrides this"
+        if self.demo_login:
+            raise ValueError(f"{host}: with CHAT_DEMO_LOGIN whoever reaches it is whoever they say; {override}")
+        if self.tls_cert_file is None and not self.trusted_proxies:
+            raise ValueError(
+                f"{host}: without TLS everybody on the way reads along; set CHAT_TLS_CERT_FILE and CHAT_TLS_KEY_FILE, "
+                f"or CHAT_TRUSTED_PROXIES if a proxy does it; {override}"
+            )
+
     @property
     def query_token_allowed(self) -> bool:
         """Whether ``?token=`` counts: as set, else as demo mode says."""
         return self.demo_login if self.allow_query_token is None else self.allow_query_token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def explain(error: ValidationError) -> str:
@@ -143,5 +196,6 @@ def explain(error: ValidationError) -> str:
     for problem in error.errors():
         name = "CHAT_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else ""
         message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}: {message}, got {problem['input']!r}" if name else message)
+        got = "" if any(word in name for word in SECRETIVE) else f", got {problem['input']!r}"
+        lines.append(f"{name}: {message}{got}" if name else message)
     return "\n".join(lines)

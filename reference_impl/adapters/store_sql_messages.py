@@ -13,6 +13,7 @@ from reference_impl.adapters.sql_row_locks import lock_conversations
 from reference_impl.adapters.sql_schema import conversations, longest_text, messages, outbox, participants
 from reference_impl.core.ports import Appended, MessageStore
 from reference_impl.model.errors import Forbidden, Invalid
+from reference_impl.model.json_values import has_only_text
 from reference_impl.model.messages import MessageDraft, MessageInfo
 
 LARGEST_GROUP = 200
@@ -103,8 +104,8 @@ def _require_fitting(draft: MessageDraft) -> None:
     """Before it joins a group: a text that a column can not hold would fail all of them."""
     for name, longest in longest_text(messages).items():
         value = getattr(draft, name)
-        if value is not None and (len(value) > longest or "\0" in value):
-            raise Invalid(f"{name} must have at most {longest} characters, and no NUL among them")
+        if value is not None and (len(value) > longest or not has_only_text(value)):
+            raise Invalid(f"{name} must have at most {longest} characters, no NUL and no half of one among them")
 
 
 def _decide(

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
 
+from reference_impl.api.doors import Doors
 from reference_impl.core.delivery_confirmations import DeliveryConfirmations
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.event_bus import EventBus
@@ -28,6 +29,7 @@ class Services:
     """The services behind the doors."""
 
     settings: Settings
+    doors: Doors
     authentication: AuthenticationService
     access: AccessService
     conversations: ConversationService

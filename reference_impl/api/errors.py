@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from reference_impl.core.traffic import Traffic
 from reference_impl.model.errors import ChatError, RateLimited
@@ -37,6 +38,12 @@ def install_error_handlers(app: FastAPI, traffic: Traffic) -> None:
         code = _CODES.get(error.status_code, "invalid")
         headers = dict(error.headers) if error.headers else None
         return answer(error.status_code, code, str(error.detail), request, headers)
+
+
+def early_answer(error: ChatError, scope: Scope, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer to an error that was met before any route."""
+    scope["app"].state.services.traffic.errors[error.code] += 1
+    return error_answer(error.http_status, error.code, error.message, scope["state"]["request_id"], headers)
 
 
 def _problem(problem: dict[str, Any]) -> str:

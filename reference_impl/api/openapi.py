@@ -32,10 +32,13 @@ _EXTRA = {
     400: "The body is not what its content type says.",
     500: "The server failed. The request id finds it in its log.",
 }
+FOR_ONLOOKERS: Schema = {"HTTPBasic": []}
+"""Only routes that are for whoever may look at the whole take a browser's name and password."""
+
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def install_openapi(app: FastAPI) -> None:
+def install_openapi(app: FastAPI, *, is_demo: bool) -> None:
     """Makes ``app`` describe itself completely. Made once, when it is first asked for."""
 
     def openapi() -> Schema:
@@ -47,14 +50,15 @@ def install_openapi(app: FastAPI) -> None:
                     description=DESCRIPTION,
                     tags=[{"name": name, "description": text} for name, text in TAGS.items()],
                     routes=app.routes,
-                )
+                ),
+                is_demo=is_demo,
             )
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the framework's own way to do it
 
 
-def _describe(document: Schema) -> Schema:
+def _describe(document: Schema, *, is_demo: bool) -> Schema:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     error = ErrorResponse.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= error.pop("$defs") | {"ErrorResponse": error}
@@ -64,6 +68,8 @@ def _describe(document: Schema) -> Schema:
     for path_name, path in document["paths"].items():
         for method in _METHODS:
             if (operation := path.get(method)) is not None:
+                if is_demo and FOR_ONLOOKERS in operation.get("security", []):
+                    operation["security"].append({})  # in demo mode anybody may look
                 for status in _statuses(path_name, operation):
                     operation["responses"][str(status)] = _answer(texts[status])
     return document

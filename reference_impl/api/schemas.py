@@ -3,13 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from reference_impl.model.conversations import USER_ID_PATTERN
+from reference_impl.model.json_values import has_only_text
 from reference_impl.model.messages import MESSAGE_TYPES
 
 # The patterns and lists are for the documentation; it is the model that checks, and says in words what is wrong.
 UserId = Annotated[str, Field(examples=["alice"], json_schema_extra={"pattern": f"^{USER_ID_PATTERN}$"})]
+UserIdInPath = Annotated[str, Path(examples=["bob"], json_schema_extra={"pattern": f"^{USER_ID_PATTERN}$"})]
 MessageType = Annotated[str, Field(json_schema_extra={"enum": list(MESSAGE_TYPES)})]
 Seq = Annotated[int, Field(ge=0)]
 
@@ -39,11 +42,21 @@ class ErrorResponse(_Answer):
     error: ErrorDetail
 
 
+def _only_text(value: str) -> str:
+    if not has_only_text(value):
+        raise ValueError("must not hold a NUL, or half of a character")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_only_text)]
+"""What people see."""
+
+
 class TokenRequest(_Request):
     """Signs in as anybody, in demo mode."""
 
     user_id: UserId
-    display_name: str | None = Field(default=None, min_length=1, max_length=200, examples=["Alice"])
+    display_name: Name | None = Field(default=None, examples=["Alice"])
     """What others see; the id if left out."""
 
 
@@ -66,7 +79,7 @@ class TicketResponse(_Answer):
 class ConversationCreateRequest(_Request):
     """A new conversation. The caller takes part without being named."""
 
-    title: str = Field(min_length=1, max_length=200, examples=["Tea"])
+    title: Name = Field(examples=["Tea"])
     participant_ids: list[UserId] = Field(default_factory=list, max_length=10_000, examples=[["bob", "carol"]])
 
 

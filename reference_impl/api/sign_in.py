@@ -5,6 +5,7 @@ import asyncio
 from fastapi import WebSocket, WebSocketDisconnect
 
 from reference_impl.api.deps import Services
+from reference_impl.model.connection_limits import counted_address
 from reference_impl.model.errors import AuthenticationFailed, ChatError
 from reference_impl.model.frames import AuthFrame, parse_client_frame
 from reference_impl.services.authentication_service import Identity
@@ -13,6 +14,11 @@ SUBPROTOCOL = "chat.v1"
 BEARER = "bearer."
 FIRST_FRAME_DEADLINE_S = 5.0
 """How long an accepted socket may stay without signing in."""
+
+
+def address_of(websocket: WebSocket) -> str:
+    """Whom a socket counts for."""
+    return counted_address(websocket.client.host if websocket.client else None)
 
 
 def chosen_subprotocol(websocket: WebSocket) -> str | None:
@@ -42,7 +48,8 @@ async def _identity_of(websocket: WebSocket, services: Services) -> Identity:
         if not services.settings.query_token_allowed:
             raise AuthenticationFailed("a token in the URL is not allowed here")
         return authentication.verify_token(token)
-    return authentication.verify_token(await _token_from_first_frame(websocket))
+    with services.doors.waiting_room.place(address_of(websocket)):
+        return authentication.verify_token(await _token_from_first_frame(websocket))
 
 
 def _token_from_handshake(websocket: WebSocket) -> str | None:

@@ -21,6 +21,7 @@ from reference_impl.model.errors import (
     UnknownType,
 )
 from reference_impl.model.event_factories import create_frame_event, create_system_error
+from reference_impl.model.frame_pace import FramePace, frames_per_s
 from reference_impl.model.frames import client_message_id_of, frame_type_of, parse_client_frame
 from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
@@ -57,6 +58,9 @@ class SocketSession:
         self._connection: Connection = services.connections.connection_manager.connections_by_id[connection_id]
         self._actions = FrameActions(services, identity, self._connection, conversation_id, self._answer)
         self._strikes = 0
+        settings = services.settings
+        pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
+        self._pace = FramePace(pace, asyncio.get_running_loop().time())
 
     async def run(self, *, resume_from: int | None = None) -> None:
         """Returns when the peer has gone, or the server has closed the connection."""
@@ -78,8 +82,11 @@ class SocketSession:
             await self._connection.written()
 
     async def _read(self) -> None:
+        now = asyncio.get_running_loop().time
         while (event := await self._websocket.receive())["type"] == "websocket.receive":
             self._connection.heard()
+            if wait_s := self._pace.wait_s(now()):
+                await asyncio.sleep(wait_s)
             began = time.perf_counter()
             raw = event.get("text")
             if raw is None:

@@ -10,12 +10,12 @@ from msgspec import UNSET
 from uuid_utils import uuid7
 
 from reference_impl.api.deps import Services
-from reference_impl.api.sign_in import chosen_subprotocol, sign_in
+from reference_impl.api.origins import require_allowed_origin
+from reference_impl.api.sign_in import address_of, chosen_subprotocol, sign_in
 from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
 from reference_impl.model.close_codes import CloseCode
-from reference_impl.model.connection_limits import counted_address
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import (
     AuthenticationFailed,
@@ -81,6 +81,7 @@ async def _serve(websocket: WebSocket, conversation_id: str | None, connection_i
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
     await transport.accept()
     try:
+        require_allowed_origin(websocket)
         last_seq = _last_seq(websocket, conversation_id)
         identity = await sign_in(websocket, services)
         await _connect(websocket, transport, services, identity, conversation_id, connection_id, last_seq)
@@ -130,7 +131,7 @@ async def _connect(
         welcome,
         _device(websocket),
         connection_id,
-        address=counted_address(websocket.client.host if websocket.client else None),
+        address=address_of(websocket),
         token_id=identity.token_id,
         is_device_wide=conversation_id is None,
         last_seq=last_seq,

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from reference_impl.model.errors import Invalid, TooLarge
+from reference_impl.model.errors import Invalid
+from reference_impl.model.json_values import require_json
 
 MESSAGE_TYPES = ("text", "media", "system", "structured")
 
@@ -82,7 +83,7 @@ def validated_content(message_type: str, content: object, *, max_bytes: int) -> 
         _require_strings(content, "text")
     elif message_type == "media":
         _require_strings(content, "url", "mime_type")
-    _require_size(content, max_bytes)
+    require_json(content, "content", max_bytes=max_bytes)
     return content
 
 
@@ -91,13 +92,3 @@ def _require_strings(content: Content, *names: str) -> None:
         value = content.get(name)
         if not isinstance(value, str) or not value.strip():
             raise Invalid(f"content.{name} must be a string that is not empty")
-
-
-def _require_size(content: Content, max_bytes: int) -> None:
-    """In bytes of JSON, not in characters: that is what the network and the store carry."""
-    try:
-        size = len(msgspec.json.encode(content))
-    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError) as error:
-        raise Invalid("content can not be written as JSON") from error
-    if size > max_bytes:
-        raise TooLarge(f"content has {size} bytes; at most {max_bytes} are allowed")

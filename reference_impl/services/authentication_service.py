@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from reference_impl.core.ports import Clock, TicketStore
 from reference_impl.model.assistant import validated_person
 from reference_impl.model.errors import AuthenticationFailed, Invalid
+from reference_impl.model.json_values import has_only_text
 from reference_impl.model.signatures import Forged, Signer
 
 ALGORITHM = "HS256"
@@ -20,6 +21,7 @@ ALGORITHM = "HS256"
 AUDIENCE = ISSUER = "breakwire"
 TICKET_TTL_S = 30
 LONGEST_TOKEN_ID = 64
+LONGEST_NAME = 200
 OPERATOR = "operator"
 """The ``role`` of a token whose holder may look at the system as a whole, and may ban."""
 
@@ -90,7 +92,7 @@ class AuthenticationService:
             raise AuthenticationFailed("the token has expired")
         return Identity(
             user_id=user_id,
-            display_name=str(claims.get("name") or user_id),
+            display_name=_display_name(claims.get("name"), user_id),
             expires_at=expires_at,
             token_id=_token_id(claims.get("jti"), token),
             is_operator=claims.get("role") == OPERATOR,
@@ -132,3 +134,9 @@ def _token_id(named: object, token: str) -> str:
     if isinstance(named, str) and 0 < len(named) <= LONGEST_TOKEN_ID and named.isascii() and named.isprintable():
         return named
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _display_name(named: object, user_id: str) -> str:
+    """What the token says, if it is fit to be shown and stored; else the user's id."""
+    fits = isinstance(named, str) and 0 < len(named) <= LONGEST_NAME and has_only_text(named)
+    return str(named) if fits else user_id

@@ -13,6 +13,7 @@ from reference_impl.core.traffic import Traffic
 from reference_impl.logs import belonging_to
 from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.event_factories import create_message_event
+from reference_impl.model.json_values import require_json
 from reference_impl.model.messages import MessageDraft, MessageInfo, validated_content
 from reference_impl.model.positions import with_read_mark
 
@@ -75,6 +76,7 @@ class MessageService:
         Raises ``RateLimited``, ``Invalid``, ``TooLarge``, ``Forbidden`` when the sender does not take part,
         ``Unavailable``; then nothing is stored.
         """
+        require_json(extra_metadata, "extra_metadata", max_bytes=self._max_content_bytes)
         draft = MessageDraft(
             id=str(uuid7()),
             conversation_id=conversation_id,
