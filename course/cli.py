@@ -1,7 +1,9 @@
 """The ``course`` command. Each subcommand is a few lines here; its work is in a module of its own."""
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -81,9 +83,40 @@ def token(
 def check(
     chapter: Annotated[int | None, typer.Argument(help="The chapter's number; all of them if left out.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Grade again at every save, until Ctrl-C.")] = False,
+    hint: Annotated[str | None, typer.Option(metavar="CHECK", help="Show the next hint for a check: 1.1.")] = None,
+    reset: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Start an exercise anew: 1, or 1.1.")] = None,
+    solution: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Our solution, once you have yours.")] = None,
 ) -> None:
-    """Grade your own exercises: points, what fails, the smallest case, a hint."""
-    raise typer.Exit(_module("course.grader.local").run_check(chapter, watch))
+    """Grade your own exercises: points, what fails, the smallest case, what to do next."""
+    work = _module("course.grader.local")
+    if hint is not None:
+        raise typer.Exit(work.show_hint(hint))
+    if reset is not None:
+        raise typer.Exit(work.reset(reset))
+    if solution is not None:
+        raise typer.Exit(work.show_solution(solution))
+    raise typer.Exit(work.run_check(chapter, watch))
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder with a folder for each student.")],
+    out: Annotated[Path, typer.Option(help="Where the tables and pages go.")],
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Notebooks at a time.")] = os.cpu_count() or 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a notebook may run.")] = 60,
+    chapter: Annotated[list[int] | None, typer.Option(help="Only this chapter; may be given again.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what was graded before and has not changed.")] = False,
+) -> None:
+    """Grade a class: points, feedback pages, an overview. Run it again to go on after an interrupt."""
+    work = _module("course.grader.batch")
+    code = work.run_grade(submissions, out, jobs=jobs, timeout_s=timeout, chapters=chapter, again=again)
+    raise typer.Exit(code)
+
+
+@app.command()
+def release(out: Annotated[Path, typer.Option(help="An empty folder, or an earlier copy to update.")]) -> None:
+    """Write the student's copy: exercises, notebooks, lessons; no solutions, no hidden checks."""
+    raise typer.Exit(_module("course.grader.release").run_release(out))
 
 
 @app.command()

@@ -21,7 +21,11 @@ class CheckInfo(msgspec.Struct, frozen=True):
 
 
 class ExerciseInfo(msgspec.Struct, frozen=True):
-    """One exercise; ``subject`` is what the learner defines, ``module`` has its cases and its judge."""
+    """One exercise; ``subject`` is what the learner defines.
+
+    ``module`` is the file's name in ``course/checks`` (what runs a learner's code) and in ``course/judges``
+    (the cases, and what is right).
+    """
 
     number: int
     title: str

@@ -20,6 +20,9 @@ LOOK_S = 15.0
 SLOWEST_BYTES = 8 * 1024
 """What a peer has to read in that time."""
 
+LINGER_S = 5.0
+"""How long a peer that is told why its connection ends may go on sending."""
+
 MAX_FRAGMENTS = 1000
 """Of one WebSocket message: empty ones cost memory, too."""
 
@@ -115,9 +118,12 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     bounds: SocketBounds
     _abort_timer: asyncio.TimerHandle | None = None
+    _has_failed = False
 
     def data_received(self, data: bytes) -> None:
         """The first data is the whole request: when it is none, nothing would ever answer it."""
+        if self._has_failed:
+            return
         super().data_received(data)
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(BAD_HANDSHAKE)
@@ -126,6 +132,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         """A piece of a message."""
+        if self._has_failed:
+            return
         if len(self.frames) >= MAX_FRAGMENTS:
             self._fail(1009)
         else:
@@ -133,7 +141,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answers, unless the peer does not read: its pongs would pile up here."""
-        if self.writable.is_set():
+        if self.writable.is_set() and not self._has_failed:
             super().handle_ping()
         else:
             self.conn.data_to_send()
@@ -144,6 +152,21 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._fail(1007)
         else:
             super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """Says why it ends, and then reads on for a moment: who closes while the peer still sends is not heard, since
+        the peer's system drops what it has received.
+        """
+        assert self.conn.close_sent is not None  # noqa: S101 - the library's promise
+        self._has_failed = self.close_sent = True
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if not self.transport.is_closing():
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.transport.resume_reading()
+            self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The app is through with it. The peer may take its time to go, and then has to."""

@@ -126,9 +126,9 @@ def watch(patch: pytest.MonkeyPatch) -> list[str]:
 
     received, sent = LabClient._note, LabClient.send_raw
 
-    def check_received(self: LabClient, frame: Any, now: int) -> None:
+    def check_received(self: LabClient, frame: Any, raw: str | bytes, now: int) -> None:
         note(CHECKER.complaint_about_received(frame))
-        received(self, frame, now)
+        received(self, frame, raw, now)
 
     async def check_sent(self: LabClient, data: str | bytes) -> None:
         if isinstance(data, str):

@@ -1,6 +1,5 @@
-"""The parts of a check, and how it is run."""
+"""The parts of a check, and how it is judged."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -12,10 +11,10 @@ Observation = list[Any]
 """What the learner's code did at each step, as JSON."""
 
 MakeCases = Callable[[random.Random], list[Case]]
+Drive = Callable[[Any, Case], Awaitable[Observation]]
 
-CASE_DEADLINE_S = 1.0
-GIVE_UP_AFTER = 3
-"""Cases that may run into the deadline before the rest is left out: an endless loop would cost minutes."""
+CASE_DEADLINE_S = 2.0
+TIMED_OUT: Observation = ["timeout"]
 
 
 class Failure(NamedTuple):
@@ -34,56 +33,67 @@ class Check(NamedTuple):
 
     ``cases(random)`` makes them, small ones first, so the first failure is the smallest. ``drive`` runs the
     learner's code and only writes down what happens. ``judge`` knows what is right and never meets that code.
+    ``picture(case, observation, failure)`` draws the failing case as SVG, if the check has a drawing of its own.
     """
 
     cases: MakeCases
-    drive: Callable[[Any, Case], Awaitable[Observation]]
+    drive: Drive
     judge: Callable[[Case, Observation], Failure | None]
+    picture: Callable[[Case, Observation, Failure], str] | None = None
 
 
-async def drive_all(check: Check, subject: Any, cases: list[Case]) -> list[Observation]:
-    """What ``subject`` does in each case. A case that does not end in time is ``["timeout"]``."""
-    observations: list[Observation] = []
-    late = 0
-    for case in cases:
-        if late >= GIVE_UP_AFTER:
-            break
-        try:
-            async with asyncio.timeout(CASE_DEADLINE_S):
-                observations.append(await check.drive(subject, case))
-        except TimeoutError:
-            late += 1
-            observations.append(["timeout"])
-        except Exception as error:  # noqa: BLE001 - whatever a learner's code raises outside of a step
-            observations.append(["raised", _named(error)])
-    return observations
+class Found(NamedTuple):
+    """A failure, and the case it is in."""
+
+    number: int
+    case: Case
+    observation: Observation
+    failure: Failure
+
+
+def first_failure(check: Check, cases: list[Case], observations: list[Observation]) -> Found | None:
+    """The first case that has a failure; None when every case is right."""
+    for number, (case, observation) in enumerate(zip(cases, observations, strict=False)):
+        failure = judge_one(check, case, observation)
+        if failure is not None:
+            return Found(number, case, observation, failure)
+    if len(observations) < len(cases):
+        number = len(observations)
+        return Found(number, cases[number], [], Failure("raises", "the run ended before all cases had been tried", ""))
+    return None
 
 
 def judge_all(check: Check, cases: list[Case], observations: list[Observation]) -> Failure | None:
     """The failure in the first case that has one; None when every case is right."""
-    for case, observation in zip(cases, observations, strict=False):
-        failure = judge_one(check, case, observation)
-        if failure is not None:
-            return failure
-    if len(observations) < len(cases):
-        return Failure("ignores_silently", "the run ended before all cases had been tried", "")
-    return None
+    found = first_failure(check, cases, observations)
+    return found.failure if found is not None else None
 
 
-def judge_one(check: Check, case: Case, observation: Observation) -> Failure | None:
+def judge_one(check: Check, case: Case, observation: Any) -> Failure | None:
     """One case. What is not even an observation is a failure, too."""
-    if observation[:1] == ["timeout"]:
-        return Failure("ignores_silently", f"no end within {CASE_DEADLINE_S:g} s", str(case))
+    if not isinstance(observation, list):
+        return Failure("wrong_form", "the answer has not the form that was asked for", shown(case))
+    if observation == TIMED_OUT:
+        return Failure("never_ends", f"no end within {CASE_DEADLINE_S:g} s", shown(case))
     if observation[:1] == ["raised"]:
-        return Failure("raises_on_bad_input", f"raised {observation[1]}", str(case))
+        return Failure("raises", f"raised {observation[-1]}", shown(case))
     try:
         return check.judge(case, observation)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        return Failure("wrong_envelope", "the answer has not the form that was asked for", str(case))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return Failure("wrong_form", "the answer has not the form that was asked for", shown(case))
 
 
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+def shown(case: Case) -> str:
+    """A case as people write it: ``connect(ann, s1) → send(ann)``."""
+    return " → ".join(_shown_step(step) for step in case)
+
+
+def _shown_step(step: Any) -> str:
+    if not isinstance(step, list) or not step:
+        return str(step)
+    what, *arguments = step
+    flat = [", ".join(map(str, one)) if isinstance(one, list) else str(one) for one in arguments]
+    return f"{what}({', '.join(flat)})"
 
 
 async def outcome_of(awaitable: Awaitable[Any]) -> list[Any]:

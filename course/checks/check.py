@@ -1,45 +1,63 @@
 """``check("1.1")`` in a notebook: points, the property that fails, the smallest case, where to get a hint."""
 
-import asyncio
-import contextvars
 import importlib
 import json
 import os
 import random
-import threading
 from pathlib import Path
 from typing import Any
 
-from course.checks.case import Check, drive_all, judge_all
+from course.checks.case import Check, Drive, first_failure
+from course.checks.drive import drive_in_thread
 from course.manifest import CheckInfo, load
 
 VISIBLE_SEED = 1
-GRADING = "BREAKWIRE_GRADING"
-"""Names the folder of a grading run: then this process only drives, and somebody else judges."""
+STARTED_IN = Path.cwd()
+"""Where a graded notebook finds its cases; its own code may go elsewhere."""
+NBGRADER = "NBGRADER_EXECUTION"
+"""Set by nbgrader while it runs a notebook: there, a check that fails has to raise."""
+
+
+class CheckFailed(AssertionError):
+    """A check brought no points; only raised where nbgrader counts them."""
 
 
 def check(check_id: str, subject: Any = None) -> None:
     """Runs one check on what this notebook defines and prints the result.
 
-    Without ``subject`` it takes the class with the exercise's name from the notebook. Raises ``UserError`` for
-    an id that is not in the manifest.
+    Without ``subject`` it takes what has the exercise's name in the notebook. Raises ``UserError`` for
+    an id that is not in the manifest; under nbgrader ``CheckFailed`` when it brings no points.
     """
     exercise, info = load().find(check_id)
     if subject is None:
         subject = _from_notebook(exercise.subject)
-    if (folder := os.environ.get(GRADING)) is not None:
-        print(_drive_for_grading(Path(folder), check_id, subject))  # noqa: T201 - the cell's output is compared
-    elif subject is None:
-        print(f"✗ {check_id} {info.title}: 0 of {info.points} points. Define {exercise.subject} first: run its cell.")  # noqa: T201
+    if subject is None:
+        good, says = False, f"0 of {info.points} points. Define {exercise.subject} first: run its cell."
     else:
-        print(_verdict(info, find_check(check_id), subject))  # noqa: T201 - that is what a learner asks for
+        good, says = _verdict(info, find_check(check_id), subject)
+    text = f"{'✓' if good else '✗'} {check_id} {info.title}: {says}"
+    if not good and os.environ.get(NBGRADER):
+        raise CheckFailed(text)
+    print(text)  # noqa: T201 - that is what a learner asks for
 
 
 def find_check(check_id: str) -> Check:
     """The cases, driver and judge of a check."""
     exercise, _ = load().find(check_id)
-    found: Check = importlib.import_module(exercise.module).CHECKS[check_id]
+    found: Check = importlib.import_module(f"course.judges.{exercise.module}").CHECKS[check_id]
     return found
+
+
+def find_driver(check_id: str) -> Drive:
+    """Only the driver: all that a graded notebook's own process gets to see."""
+    exercise, _ = load().find(check_id)
+    found: Drive = importlib.import_module(f"course.checks.{exercise.module}").DRIVERS[check_id]
+    return found
+
+
+def visible_cases(found: Check) -> list[Any]:
+    """The cases that a learner's own check tries: always the same."""
+    return found.cases(random.Random(VISIBLE_SEED))  # noqa: S311 - repeatable on purpose
 
 
 def hint(check_id: str, number: int = 1) -> None:
@@ -49,45 +67,31 @@ def hint(check_id: str, number: int = 1) -> None:
     print(f"Hint {number} of {len(info.hints)} for {check_id}: {info.hints[number - 1]}")  # noqa: T201
 
 
-def _verdict(info: CheckInfo, found: Check, subject: Any) -> str:
-    cases = found.cases(random.Random(VISIBLE_SEED))  # noqa: S311 - repeatable on purpose
-    failure = judge_all(found, cases, _run(drive_all(found, subject, cases)))
-    if failure is None:
-        return f"✓ {info.id} {info.title}: {info.points} of {info.points} points ({len(cases)} cases)"
-    if _is_untouched(failure.what):
-        return f"✗ {info.id} {info.title}: 0 of {info.points} points. Not started yet: replace the NotImplementedError."
-    return (
-        f"✗ {info.id} {info.title}: 0 of {info.points} points\n"
-        f"  {failure.what}\n"
-        f"  smallest case: {failure.steps}\n"
-        f"  {load().misconceptions[failure.misconception]}\n"
-        f'  stuck? hint("{info.id}")'
-    )
+def drive_for_grading(check_id: str, subject: Any) -> None:
+    """Writes down what ``subject`` does in the cases of this run. Another process judges it."""
+    job = json.loads((STARTED_IN / f"cases-{check_id}.json").read_text())
+    seen = None if subject is None else drive_in_thread(find_driver(check_id), subject, job["cases"])
+    evidence = {"nonce": job["nonce"], "check": check_id, "observations": seen}
+    (STARTED_IN / f"evidence-{check_id}.json").write_text(json.dumps(evidence, default=repr))
 
 
-def _is_untouched(what: str) -> bool:
-    return "NotImplementedError" in what
-
-
-def _drive_for_grading(folder: Path, check_id: str, subject: Any) -> str:
-    """Writes down what the subject does in the cases of this run. The grading process judges it."""
-    job = json.loads((folder / f"cases-{check_id}.json").read_text())
-    observations: list[Any] = [] if subject is None else _run(drive_all(find_check(check_id), subject, job["cases"]))
-    evidence = {"nonce": job["nonce"], "check": check_id, "observations": observations}
-    (folder / f"evidence-{check_id}.json").write_text(json.dumps(evidence, default=repr))
-    return f"{check_id} driven"
-
-
-def _run(work: Any) -> Any:
-    """Runs a coroutine to its end, also inside the notebook's running loop: in a thread with a loop of its own."""
-    result: list[Any] = []
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=lambda: result.append(context.run(asyncio.run, work)))
-    thread.start()
-    thread.join()
-    if not result:
-        raise RuntimeError("the check did not run to its end")
-    return result[0]
+def _verdict(info: CheckInfo, found: Check, subject: Any) -> tuple[bool, str]:
+    cases = visible_cases(found)
+    wrong = first_failure(found, cases, drive_in_thread(found.drive, subject, cases))
+    if wrong is None:
+        tried = f"{len(cases)} cases; grading tries others, too"
+        return True, f"{info.points} of {info.points} points ({tried})"
+    none = f"0 of {info.points} points"
+    if "NotImplementedError" in wrong.failure.what:
+        return False, f"{none}. Not finished yet: a NotImplementedError is still there to replace."
+    lines = [
+        none,
+        f"  {wrong.failure.what}",
+        f"  smallest case: {wrong.failure.steps}",
+        f"  {load().misconceptions.get(wrong.failure.misconception, '')}",
+        f'  stuck? hint("{info.id}")',
+    ]
+    return False, "\n".join(line for line in lines if line.strip() not in ("", "smallest case:"))
 
 
 def _from_notebook(name: str) -> Any:

@@ -26,24 +26,25 @@ def read(path: Path) -> Notebook:
 
 def write(notebook: Notebook, path: Path) -> None:
     """Writes a notebook as JupyterLab does."""
-    path.write_text(_writes(notebook) + "\n", encoding="utf-8")
+    path.write_text(text_of(notebook) + "\n", encoding="utf-8")
 
 
 def copied(notebook: Notebook) -> Notebook:
     """A copy that shares nothing with the original."""
-    return _reads(_writes(notebook))
+    return _reads(text_of(notebook))
 
 
-def stream_output(text: str) -> Any:
-    """An output cell's text on stdout."""
-    return nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": text})  # type: ignore[no-untyped-call]
+def code_cell(source: str, **metadata: Any) -> Any:
+    """A code cell."""
+    return nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]
 
 
 def _reads(text: str) -> Notebook:
     return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
 
 
-def _writes(notebook: Notebook) -> str:
+def text_of(notebook: Notebook) -> str:
+    """A notebook as the text of its file."""
     return str(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
 
 
@@ -101,9 +102,27 @@ def spliced(pristine: Notebook, answers: dict[str, str]) -> Notebook:
     return made
 
 
-def without_markers(source: str) -> str:
-    """Without the comments by which a cell tells nbval not to look."""
-    return NBVAL_MARKER.sub("# (marker removed)", source)
+def merged(pristine: Notebook, theirs: Notebook) -> Notebook:
+    """A newer pristine notebook with everything a learner has written into an older one.
+
+    Answers go into their cells; cells of their own stay behind the cell they came after. An answer whose cell is
+    gone from the course stays as a cell of their own.
+    """
+    made = spliced(pristine, answers_of(theirs))
+    ours = {grade_id(cell) for cell in pristine.cells}
+    own: dict[str | None, list[Any]] = {}
+    after, seen = None, set()
+    for cell in copied(theirs).cells:
+        name = grade_id(cell)
+        doubled = name in seen and is_answer(cell)
+        seen.add(name)
+        if name in ours and not doubled:
+            after = name
+        elif name is None or is_answer(cell):
+            cell.metadata.pop("nbgrader", None)
+            own.setdefault(after, []).append(cell)
+    made.cells = [*own.get(None, []), *(one for cell in made.cells for one in [cell, *own.get(grade_id(cell), [])])]
+    return made
 
 
 def is_tampered(pristine: Notebook, theirs: Notebook) -> bool:

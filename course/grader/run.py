@@ -1,39 +1,29 @@
-"""Runs one notebook's checks, and judges what they brought to light."""
+"""Grades one notebook: runs its checks, again without what never ends, and judges what they brought to light."""
 
-import contextlib
 import json
-import os
 import random
+import re
 import secrets
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+import time
+from typing import Any, NamedTuple
 
-from course.checks.case import judge_all
-from course.checks.check import GRADING, find_check
-from course.grader.notebooks import (
-    Notebook,
-    answers_of,
-    grade_id,
-    is_answer,
-    is_tampered,
-    spliced,
-    stream_output,
-    without_markers,
-    write,
-)
-from course.grader.plugin import PIPE
-from course.manifest import ROOT, ChapterInfo, CheckInfo, load
+from course.checks.case import TIMED_OUT, Failure, Found, first_failure, shown
+from course.checks.check import find_check, visible_cases
+from course.grader.notebooks import Notebook, code_cell, copied, grade_id, is_answer
+from course.grader.process import Limits, Run, run_notebook
+from course.grader.submission import Cell, Status
+from course.grader.transplant import Answer, answers_for, exercise_of, tampered_cells
+from course.manifest import ChapterInfo, CheckInfo, load
 
-Status = Literal["passed", "failed", "timeout", "crashed", "tampered", "missing"]
-
-CELL_TIMEOUT_S = 20
-WALL_CLOCK_S = 60.0
-MAX_OUTPUT_BYTES = 4 * 1024 * 1024
+DRIVE = "from course.checks.check import drive_for_grading as _drive"
+FILE_NAME = re.compile(r"\((?:\d+\.py|<ipython[^>]*>|<unknown>), ")
+WHY = {
+    "timeout": ("timeout", "no end in time: is there a loop that never ends?"),
+    "died": ("crashed", "Python ended in the middle of it: look for exit(), kill() or a crash"),
+    "flooded": ("crashed", "more output than can be read: is there a print in a loop?"),
+    "memory": ("crashed", "it used more memory than there is for one notebook"),
+    "processes": ("crashed", "it started more processes than one notebook may have"),
+}
 
 
 class Result(NamedTuple):
@@ -45,173 +35,187 @@ class Result(NamedTuple):
     message: str = ""
     misconception: str = ""
     steps: str = ""
+    """The smallest failing case; empty when only grading has that case."""
+    picture: str = ""
+    """The same as SVG, where the check can draw it."""
+    code: str = ""
+    """What was handed in for it."""
 
 
-class Run(NamedTuple):
-    """How the process of one notebook ended."""
+class Job(NamedTuple):
+    """What one check is to try in one run. The nonce makes an older or invented result worthless."""
 
-    outcomes: list[tuple[str, str]]
-    evidence: dict[str, Any]
-    ended: Literal["finished", "timeout", "flooded"]
+    nonce: str
+    cases: list[Any]
+    visible: int
 
 
-def grade(
-    chapter: ChapterInfo, pristine: Notebook, theirs: Notebook, *, wall_clock_s: float = WALL_CLOCK_S
-) -> list[Result]:
+def grade(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell], limits: Limits | None = None) -> list[Result]:
     """The results of all checks of a chapter for one learner's notebook.
 
     Their answers are spliced into the pristine notebook. The kernel only shows what the answers do in cases it
-    did not know before; the verdict is made here.
+    did not know before; the verdict is made here. A cell that never ends costs its own points: within the time,
+    the others run again without it. Raises ``UserError`` where nothing can be graded at all.
     """
-    answers = {name: without_markers(source) for name, source in answers_of(theirs).items()}
-    seed = secrets.randbits(64)
-    jobs = {c.id: {"nonce": secrets.token_hex(16), "cases": _cases(c.id, seed)} for c in chapter.checks}
-    run = _run(_prepared(spliced(pristine, answers)), jobs, wall_clock_s)
-    missing = {name for name in answers_of(pristine) if name not in answers}
-    tampered = is_tampered(pristine, theirs)
-    return [_result(check, jobs[check.id], run, missing=bool(missing), tampered=tampered) for check in chapter.checks]
-
-
-def _cases(check_id: str, seed: int) -> list[Any]:
-    return find_check(check_id).cases(random.Random(f"{check_id}/{seed}"))  # noqa: S311 - varied, not secret
-
-
-def _prepared(notebook: Notebook) -> Notebook:
-    """With what nbval compares: each check cell has to print exactly that it has driven its check."""
-    for cell in notebook.cells:
-        cell.metadata.pop("tags", None)
-        if cell.cell_type != "code":
-            continue
-        cell.execution_count, cell.outputs = 1, []
-        name = _check_of(cell)
-        if name is not None:
-            cell.metadata["tags"] = ["nbval-check-output"]
-            cell.outputs = [stream_output(f"{name} driven\n")]
-    return notebook
-
-
-def _check_of(cell: Any) -> str | None:
-    name = grade_id(cell) or ""
-    return name.removeprefix("check-").replace("-", ".") if name.startswith("check-") and not is_answer(cell) else None
-
-
-def _run(notebook: Notebook, jobs: dict[str, Any], wall_clock_s: float) -> Run:
-    with tempfile.TemporaryDirectory(prefix="breakwire-grade-") as name:
-        folder = Path(name)
-        write(notebook, folder / "graded.ipynb")
-        (folder / "pytest.ini").write_text("[pytest]\n")
-        for check_id, job in jobs.items():
-            (folder / f"cases-{check_id}.json").write_text(json.dumps(job))
-        outcomes, ended = _pytest(folder, wall_clock_s)
-        return Run(outcomes, {check_id: _evidence(folder, check_id, job) for check_id, job in jobs.items()}, ended)
-
-
-def _pytest(
-    folder: Path, wall_clock_s: float
-) -> tuple[list[tuple[str, str]], Literal["finished", "timeout", "flooded"]]:
-    """Runs pytest in a session of its own, and ends that session whole, whatever it has started."""
-    reading, writing = os.pipe()
-    command = [
-        sys.executable, "-m", "pytest", "-q", "-c", str(folder / "pytest.ini"), "--rootdir", str(folder),
-        "-p", "course.grader.plugin", "-p", "no:cacheprovider", "--nbval-lax",
-        "--nbval-cell-timeout", str(CELL_TIMEOUT_S), str(folder / "graded.ipynb"),
-    ]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment |= {
-        GRADING: str(folder),
-        PIPE: str(writing),
-        "PYTHONPATH": str(ROOT),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
-    process = subprocess.Popen(  # noqa: S603 - our own command line
-        command, cwd=folder, env=environment, pass_fds=[writing], start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    os.close(writing)
-    flooded = threading.Event()
-    reader = threading.Thread(target=_swallow, args=(process, flooded))
-    reader.start()
-    ended: Literal["finished", "timeout", "flooded"] = "finished"
-    try:
-        process.wait(wall_clock_s)
-    except subprocess.TimeoutExpired:
-        ended = "timeout"
-    finally:
-        _end_session(process)
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
-    with os.fdopen(reading) as results:
-        written = results.read()
-    return _parsed(written), "flooded" if flooded.is_set() else ended
-
-
-def _parsed(written: str) -> list[tuple[str, str]]:
-    """What the plugin wrote. If anybody else has written into the pipe, it is nothing any more."""
-    try:
-        return [(str(name), str(outcome)) for name, outcome in json.loads(written)]
-    except (ValueError, TypeError):
-        return []
-
-
-def _swallow(process: "subprocess.Popen[bytes]", flooded: threading.Event) -> None:
-    """Reads the output so that nothing blocks; ends the run when there is no end to it."""
-    size = 0
-    while process.stdout is not None and (chunk := os.read(process.stdout.fileno(), 65536)):
-        size += len(chunk)
-        if size > MAX_OUTPUT_BYTES and not flooded.is_set():
-            flooded.set()
-            _end_session(process)
-
-
-def _end_session(process: "subprocess.Popen[bytes]") -> None:
-    """The process and everything that it has started and that is still in its session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _evidence(folder: Path, check_id: str, job: dict[str, Any]) -> list[Any] | None:
-    """What the kernel has written down for this very run; None when it did not come to that."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        found = json.loads((folder / f"evidence-{check_id}.json").read_text())
-        if found["nonce"] == job["nonce"] and found["check"] == check_id:
-            observations = found["observations"]
-            return observations if isinstance(observations, list) else None
-    return None
-
-
-def _result(check: CheckInfo, job: dict[str, Any], run: Run, *, missing: bool, tampered: bool) -> Result:
-    cell = f"check-{check.id.replace('.', '-')}"
-    outcomes = [outcome for name, outcome in run.outcomes if name == cell]
-    observations = run.evidence[check.id]
-    if observations is None:
-        return _without_evidence(check, run, missing=missing)
-    if outcomes != ["passed"]:
-        status: Status = "timeout" if run.ended == "timeout" else "crashed"
-        return Result(check, 0, status, "the check did not run to its end")
-    failure = judge_all(find_check(check.id), job["cases"], observations)
-    if failure is None:
-        if tampered:
-            return Result(check, check.points, "passed", "cells that are not answers were changed; they do not count")
-        return Result(check, check.points, "passed")
-    if "NotImplementedError" in failure.what:
-        return Result(check, 0, "missing", "not started yet")
-    return Result(check, 0, "failed", failure.what, failure.misconception, failure.steps)
-
-
-def _without_evidence(check: CheckInfo, run: Run, *, missing: bool) -> Result:
-    if missing:
-        return Result(check, 0, "missing", "the answer cell is gone")
-    if run.ended == "timeout":
-        return Result(check, 0, "timeout", "no end in time: is there a loop that never ends?")
-    if run.ended == "flooded":
-        return Result(check, 0, "crashed", f"over {MAX_OUTPUT_BYTES // 2**20} MiB of output")
-    return Result(
-        check, 0, "crashed", "the cells above this check did not run: run them in order and look for an error"
-    )
+    limits = limits or Limits()
+    answers = answers_for(chapter, pristine, theirs)
+    results = _before_running(chapter, answers)
+    start = time.monotonic()
+    while left := [check for check in chapter.checks if check.id not in results]:
+        jobs = {check.id: _job(check.id) for check in left}
+        parts = {number: answers[number] for number in {_exercise(check) for check in left}}
+        orders = {check_id: {"nonce": job.nonce, "cases": job.cases} for check_id, job in jobs.items()}
+        run = run_notebook(_prepared(pristine, parts, jobs), orders, limits)
+        results |= _results(left, jobs, run, late=time.monotonic() > start + limits.wall_clock_s)
+    changed = tampered_cells(pristine, theirs)
+    return [_told(results[check.id], answers[_exercise(check)], changed) for check in chapter.checks]
 
 
 def advice(result: Result) -> str:
     """What the manifest says about a result's misconception."""
     return load().misconceptions.get(result.misconception, "")
+
+
+def _exercise(check: CheckInfo) -> int:
+    return load().find(check.id)[0].number
+
+
+def _before_running(chapter: ChapterInfo, answers: dict[int, Answer]) -> dict[str, Result]:
+    """What needs no run: nothing was written, or what was written is not an answer but an attack."""
+    results = {}
+    for exercise in chapter.exercises:
+        answer = answers[exercise.number]
+        for check in exercise.checks:
+            if not answer.text.strip():
+                results[check.id] = Result(check, 0, "missing", "there is no answer")
+            elif not answer.started:
+                results[check.id] = Result(check, 0, "missing", "not started yet")
+            elif answer.reaches:
+                says = f"the answer reaches into the grading ({answer.reaches!r}): take that out and hand in again"
+                results[check.id] = Result(check, 0, "tampered", says)
+    return results
+
+
+def _job(check_id: str) -> Job:
+    """The cases that learners see, then others of this run alone."""
+    found = find_check(check_id)
+    visible = visible_cases(found)
+    seen = {json.dumps(case) for case in visible}
+    hidden = found.cases(random.Random(secrets.randbits(64)))  # noqa: S311 - varied, not secret
+    return Job(secrets.token_hex(16), visible + [c for c in hidden if json.dumps(c) not in seen], len(visible))
+
+
+def _prepared(pristine: Notebook, answers: dict[int, Answer], jobs: dict[str, Job]) -> Notebook:
+    """The notebook to run: their answers, our cells, each with a label for the plugin."""
+    made = copied(pristine)
+    cells = [code_cell(DRIVE, breakwire="locked")]  # before anything of theirs
+    for cell in made.cells:
+        name = grade_id(cell) or ""
+        number = exercise_of(name)
+        check_id = name.removeprefix("check-").replace("-", ".")
+        if cell.cell_type != "code":
+            continue
+        if is_answer(cell):
+            cells += _answer_cells(answers[number], name) if number in answers else []
+        elif name.startswith("check-"):
+            cells += [_check_cell(check_id)] if check_id in jobs else []
+        else:
+            cells.append(code_cell(cell.source, breakwire="locked"))
+    made.cells = cells
+    return made
+
+
+def _answer_cells(answer: Answer, name: str) -> list[Any]:
+    names = list(answer.cells)
+    before = answer.before if name == next(iter(names), name) else []
+    after = answer.after if name == (names or [name])[-1] else []
+    sources = [*before, answer.cells.get(name, ""), *after]
+    label = f"answer:{exercise_of(name)}"
+    return [code_cell(source, breakwire=label) for source in sources if source.strip()]
+
+
+def _check_cell(check_id: str) -> Any:
+    """Asks for the subject by name and for our own function by import: a name they have redefined has no effect."""
+    subject = load().find(check_id)[0].subject
+    source = f'{DRIVE}\n_drive("{check_id}", globals().get("{subject}"))'
+    return code_cell(source, breakwire=f"check:{check_id}")
+
+
+def _results(left: list[CheckInfo], jobs: dict[str, Job], run: Run, *, late: bool) -> dict[str, Result]:
+    """Results of the checks that came to an end, and of the one that kept the others from it. Never empty."""
+    results = {
+        check.id: _judged(check, jobs[check.id], run)
+        for check in left
+        if f"check:{check.id}" in run.done or check.id in run.evidence
+    }
+    rest = [check for check in left if check.id not in results]
+    blamed = [check for check in rest if run.running in (f"check:{check.id}", f"answer:{_exercise(check)}")]
+    if not blamed and not late and results:
+        return results
+    status, says = WHY.get(run.ended, ("crashed", "the notebook could not be run"))
+    for check in rest if late else blamed or rest:
+        where = "" if check in blamed else "it was not reached: "
+        results[check.id] = Result(check, 0, status, where + says)  # type: ignore[arg-type]
+    return results
+
+
+def _judged(check: CheckInfo, job: Job, run: Run) -> Result:
+    error = run.done.get(f"answer:{_exercise(check)}", "")
+    try:
+        evidence = json.loads(run.evidence[check.id])
+        is_ours = evidence["nonce"] == job.nonce and evidence["check"] == check.id
+        observations = evidence["observations"]
+    except KeyError:
+        says = run.done.get(f"check:{check.id}") or error or "it left no result"
+        return Result(check, 0, "crashed", f"the check did not run to its end: {says}")
+    except (ValueError, TypeError, RecursionError):
+        is_ours, observations = False, None
+    if observations is None and is_ours:
+        subject = load().find(check.id)[0].subject
+        if error:
+            return Result(check, 0, "crashed", f"the answer's cell ended with {FILE_NAME.sub('(', error)}")
+        return Result(check, 0, "missing", f"the answer does not define {subject}")
+    if not is_ours or not isinstance(observations, list) or len(observations) > len(job.cases):
+        return Result(check, 0, "tampered", "a result turned up that this check has not made")
+    found = first_failure(find_check(check.id), job.cases, observations)
+    return Result(check, check.points, "passed") if found is None else _failed(check, job, found)
+
+
+def _failed(check: CheckInfo, job: Job, found: Found) -> Result:
+    failure = found.failure
+    status: Status = "timeout" if found.observation == TIMED_OUT else "failed"
+    if found.number >= job.visible:
+        says = f"{failure.what} (the {job.visible} visible cases pass; this is one of those that only grading tries)"
+        return Result(check, 0, status, says, failure.misconception)
+    if "NotImplementedError" in failure.what:
+        return Result(check, 0, status, "not finished yet: a NotImplementedError is still there to replace")
+    return Result(
+        check, 0, status, failure.what, failure.misconception, failure.steps, _picture(check.id, found, failure)
+    )
+
+
+def _picture(check_id: str, found: Found, failure: Failure) -> str:
+    draw = find_check(check_id).picture
+    if draw is None or found.observation == TIMED_OUT:
+        return ""
+    try:
+        return draw(found.case, found.observation, failure)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return ""  # what came can not be drawn: the text says so
+
+
+def _told(result: Result, answer: Answer, changed: set[str]) -> Result:
+    """With the code, and with what is to be said about the cells around it."""
+    notes = list(answer.notes)
+    cell = f"check-{result.check.id.replace('.', '-')}"
+    if cell in changed:
+        notes.append("the check's own cell was edited, doubled or deleted; the original one was run")
+        if result.status in ("failed", "crashed", "missing"):
+            result = result._replace(status="tampered")
+    elif changed and result.status == "passed":
+        notes.append("cells that are not answers were changed; they do not count")
+    message = "; ".join(filter(None, [result.message, *notes]))
+    return result._replace(message=message, code=answer.text)
+
+
+__all__ = ["Limits", "Result", "advice", "grade", "shown"]

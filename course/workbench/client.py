@@ -59,8 +59,9 @@ class LabClient:
     async def send(self, text: str, *, client_message_id: str | None = None, timeout: float = 5, **fields: Any) -> Ack:
         """Sends a text message and returns its ack. Raises ``ExpectationFailed`` when an error came instead."""
         name = client_message_id or str(uuid7())
-        self._note_hop("client_sent", self, client_message_id=name)
-        await self.send_frame({"type": "text", "content": text, "client_message_id": name, **fields})
+        frame = msgspec.json.encode({"type": "text", "content": text, "client_message_id": name, **fields}).decode()
+        self._note_hop("client_sent", self, client_message_id=name, frame=frame)
+        await self.send_raw(frame)
         answer = await self._take(
             lambda frame: frame["action"] in ("ack", "error") and frame["data"].get("client_message_id") == name,
             f"the ack of {text!r}",
@@ -105,20 +106,24 @@ class LabClient:
 
     def stall(self) -> None:
         """Stops reading from the network, as a client does that hangs. The socket stays open."""
+        self._note_hop("client_stalled", self)
         self._websocket.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Reads again."""
+        self._note_hop("client_reads_again", self)
         self._websocket.transport.resume_reading()
 
     async def close(self) -> None:
         """Says goodbye and waits until it is said. Idempotent."""
-        self.resume_reading()  # who does not read does not see the answer to a goodbye
+        self._websocket.transport.resume_reading()  # who does not read does not see the answer to a goodbye
         await self._websocket.close()
         await asyncio.wait([self._reader])
 
     def kill(self) -> None:
         """Cuts the connection without a word, as a crash or a lost network does."""
+        if self.is_open:
+            self._note_hop("client_killed", self)
         self._websocket.transport.abort()
 
     async def wait_closed(self, timeout: float = 5) -> tuple[int, str]:
@@ -137,23 +142,28 @@ class LabClient:
             async for raw in self._websocket:
                 now = time.monotonic_ns()
                 frame: Frame = msgspec.json.decode(raw)
-                self._note(frame, now)
+                self._note(frame, raw, now)
                 if frame["action"] == "ping":
                     with suppress(UserError):  # closed in the meantime: the loop ends by itself
                         await self.send_frame({"type": "pong", "timestamp": frame["data"]["timestamp"]})
                 self.frames.append(frame)
                 self._arrived.set()
+        self._note_hop("client_closed", self, code=self._websocket.close_code or 1006)
         self._arrived.set()
 
-    def _note(self, frame: Frame, now: int) -> None:
+    def _note(self, frame: Frame, raw: str | bytes, now: int) -> None:
         data = frame["data"]
         if frame["action"] == "new_message":
-            self._note_hop("client_received", self, message_id=data["id"], t=now)
+            self._note_hop("client_received", self, message_id=data["id"], t=now, seq=data["seq"], frame=raw)
         elif frame["action"] == "ack":
             name = data["client_message_id"]
-            self._note_hop("client_acked", self, message_id=data["id"], client_message_id=name, t=now)
+            names = {"message_id": data["id"], "client_message_id": name}
+            self._note_hop("client_acked", self, **names, t=now, seq=data["seq"], frame=raw)
         elif frame["action"] == "connected":
             self.connection_id, self.connected_at = data["connection_id"], now
+            self._note_hop("client_connected", self, t=now, seq=data["seq"], frame=raw)
+        elif frame["action"] != "ping":
+            self._note_hop("client_heard", self, t=now, action=frame["action"], frame=raw)
 
     async def _take(self, fits: Callable[[Frame], bool], wanted: str, timeout: float) -> Frame:
         looked_at = 0

@@ -15,7 +15,8 @@ from course.workbench.process import InstanceProcess, child_environment
 from course.workbench.redis_server import RedisServer
 
 DRAIN_DEADLINE_S = 15.0
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+HOSTS_OF_PAGES = ("127.0.0.1", "localhost")
+"""Where a page finds each instance under the address that we know. (Its policy has no way to write ``[::1]``.)"""
 
 
 class Cluster:
@@ -109,7 +110,7 @@ class Cluster:
 
     async def _introduce(self) -> None:
         """Tells each instance where the others are: a page that one has served goes on with another."""
-        if self._make_app is None and self.host in LOOPBACK_HOSTS:
+        if self._make_app is None and self.host in HOSTS_OF_PAGES:
             urls = [self.url(number) for number in range(self._count)]
             for instance, own in zip(self.instances, urls, strict=True):
                 await instance.meet([url for url in urls if url != own])

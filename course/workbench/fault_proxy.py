@@ -25,6 +25,8 @@ class FaultProxy:
         self._target = urlsplit(redis_url)
         self.dropped = 0
         """Published messages that were dropped, since the start."""
+        self.ports: set[int] = set()
+        """The ports from which it is connected to Redis now: how Redis knows its clients."""
         self._to_drop = 0
         self._delay_s = 0.0
         self._is_cut = False
@@ -41,6 +43,20 @@ class FaultProxy:
         port = self._server.sockets[0].getsockname()[1]
         sign_in, at, _ = self._target.netloc.rpartition("@")
         return urlunsplit(self._target._replace(netloc=f"{sign_in}{at}127.0.0.1:{port}"))
+
+    @property
+    def state(self) -> str:
+        """How the link is, in a word or two: ``whole``, ``cut``, ``frozen``, ``50 ms slower``."""
+        if self._is_cut:
+            return "cut"
+        if not self._passing.is_set():
+            return "frozen"
+        return f"{self._delay_s * 1000:g} ms slower" if self._delay_s else "whole"
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether anything is done to it now."""
+        return self.state != "whole" or self._to_drop > 0
 
     async def start(self) -> Self:
         """Begins to listen on a free port."""
@@ -113,6 +129,8 @@ class FaultProxy:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._target.port or 6379
         up_reader, up_writer = await asyncio.open_connection(self._target.hostname or "127.0.0.1", port)
+        own_port = up_writer.get_extra_info("sockname")[1]
+        self.ports.add(own_port)
         ways = [
             asyncio.create_task(self._pass_on(reader, up_writer)),
             asyncio.create_task(self._pass_on(up_reader, writer, RespSplitter())),
@@ -124,6 +142,7 @@ class FaultProxy:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             up_writer.transport.abort()
+            self.ports.discard(own_port)
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, splitter: RespSplitter | None = None

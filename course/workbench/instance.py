@@ -44,6 +44,8 @@ class Job(msgspec.Struct, kw_only=True):
     """A pickle of a dict: part name → class. Made by ``cloudpickle``, so it may hold a notebook's classes."""
     app_file: str | None = None
     """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
+    usual_logs: bool = False
+    """Whether such an app logs as uvicorn does by itself, and not as the reference server does."""
     peer_urls: list[str] = msgspec.field(default_factory=list)
     """The other instances, where they are known already. At the first start the owner tells them later."""
 
@@ -115,7 +117,7 @@ def _make_server(job: Job) -> tuple[uvicorn.Server, Callable[[], dict[str, Any]]
             ws="websockets-sansio",
             ws_ping_interval=None,
             ws_per_message_deflate=False,
-            log_config=log_config("text"),
+            log_config=uvicorn.config.LOGGING_CONFIG if job.usual_logs else log_config("text"),
             timeout_graceful_shutdown=1,
         )
         return uvicorn.Server(config), dict

@@ -15,6 +15,7 @@ from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
 from course.workbench.lab_redis import LabRedis
 from course.workbench.lab_settings import lab_settings
+from course.workbench.live import LiveView, LiveViews
 from course.workbench.recorder import LabRecorder
 from course.workbench.sign_in import SignIn, open_socket
 from course.workbench.trace import Trace
@@ -60,6 +61,7 @@ class Lab:
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()
+        self._live = LiveViews(self._cluster, self._recorder, self._names)
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
@@ -92,6 +94,7 @@ class Lab:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
             self._ticker = None
+        await self._live.stop()
         for invitation in self._invitations:
             invitation.cancel()
         for client in self.clients:
@@ -219,16 +222,21 @@ class Lab:
 
     async def kill(self, instance: int) -> None:
         """SIGKILL: the instance gets no chance to say goodbye."""
+        self._note_fault("kill", instance)
         await self._cluster.instance(instance).kill()
 
     async def restart(self, instance: int) -> None:
         """Starts an instance again, on the same port; kills it first if it still runs."""
         process = self._cluster.instance(instance)
+        if process.is_running:
+            self._note_fault("kill", instance)
         await process.kill()
         await process.start()
+        self._note_fault("restart", instance)
 
     async def drain(self, instance: int) -> int:
         """SIGTERM: the instance sends everybody away with 1012 and ends. Returns its exit code."""
+        self._note_fault("drain", instance)
         return await self._cluster.instance(instance).drain(DRAIN_DEADLINE_S)
 
     async def state(self, instance: int) -> InstanceState:
@@ -238,7 +246,7 @@ class Lab:
     @property
     def redis(self) -> LabRedis:
         """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.cut(instance=1)`` …"""
-        return LabRedis(self._cluster.redis, self._cluster.links)
+        return LabRedis(self._cluster.redis, self._cluster.links, self._recorder.fault)
 
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
@@ -256,6 +264,14 @@ class Lab:
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])
 
+    def live(self, *messages: Ack, expected: list[LabClient] | None = None) -> LiveView:
+        """The system at work: shown in a notebook it draws itself, follows what happens, and can be stepped through.
+
+        ``messages`` are those to show, all of them if none is named. ``expected`` are clients that should get
+        each message, beside those that are on its conversation: what they do not get is drawn as missing.
+        """
+        return self._live.open(messages, expected or [])
+
     def __repr__(self) -> str:
         lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
         for number, process in enumerate(self._cluster.instances):
@@ -272,6 +288,13 @@ class Lab:
 
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
+
+    def _names(self) -> dict[str, str]:
+        return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
+
+    def _note_fault(self, name: str, instance: int) -> None:
+        self._cluster.instance(instance)  # raises for one that is not there
+        self._recorder.fault(name, f"instance-{instance}")
 
     async def _forget_keys(self) -> None:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""

@@ -1,11 +1,16 @@
 """The Redis of a lab, and what can be done to it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
 from course.errors import UserError
 from course.workbench.fault_proxy import FaultProxy
 from course.workbench.redis_server import RedisChoice, RedisServer
+
+
+def note_nothing(_fault: str, _where: str, **_detail: Any) -> None:
+    """For a Redis that nobody draws."""
 
 
 class LabRedis:
@@ -15,9 +20,13 @@ class LabRedis:
     raise ``UserError`` otherwise.
     """
 
-    def __init__(self, server: RedisServer, links: dict[int, FaultProxy]) -> None:
+    def __init__(
+        self, server: RedisServer, links: dict[int, FaultProxy], note_fault: Callable[..., None] = note_nothing
+    ) -> None:
+        """``note_fault`` is told what is done and where, for whoever draws it."""
         self._server = server
         self._links = links
+        self._note = note_fault
 
     @property
     def url(self) -> str:
@@ -38,60 +47,68 @@ class LabRedis:
 
     async def pause(self) -> None:
         """It keeps its connections and answers nothing, as a server that hangs."""
+        self._note("pause", "Redis")
         await self._server.pause()
 
     async def resume(self) -> None:
         """It goes on where it was."""
         await self._server.resume()
+        self._note("resume", "Redis")
 
     async def flush(self) -> None:
         """It forgets everything it holds: FLUSHALL. Connections and subscriptions stay."""
+        self._note("flush", "Redis")
         await self._server.flush()
 
     async def restart(self) -> None:
         """It is killed and started again at the same address, with nothing in it."""
+        self._note("restart", "Redis")
         await self._server.restart()
 
     # -- the links -------------------------------------------------------------------------------------------
 
     async def cut(self, instance: int | None = None) -> None:
         """The link breaks, and cannot be made again until ``restore``."""
-        await asyncio.gather(*(link.cut() for link in self._chosen(instance)))
+        await asyncio.gather(*(link.cut() for link in self._chosen(instance, "cut")))
 
     async def restore(self, instance: int | None = None) -> None:
         """The link is whole, quick and loses nothing."""
-        for link in self._chosen(instance):
+        for link in self._chosen(instance, "restore"):
             link.restore()
 
     async def freeze(self, instance: int | None = None) -> None:
         """The link stays, and nothing passes: a cable that was pulled looks like this."""
-        for link in self._chosen(instance):
+        for link in self._chosen(instance, "freeze"):
             link.freeze()
 
     async def thaw(self, instance: int | None = None) -> None:
         """What was held passes."""
-        for link in self._chosen(instance):
+        for link in self._chosen(instance, "thaw"):
             link.thaw()
 
     async def slow(self, delay_s: float, instance: int | None = None) -> None:
         """Each direction takes ``delay_s`` seconds longer; 0 ends it."""
-        for link in self._chosen(instance):
+        for link in self._chosen(instance, "slow", delay_s=delay_s):
             link.slow(delay_s)
 
     async def drop_next(self, count: int = 1, instance: int | None = None) -> None:
         """The next ``count`` published messages do not arrive."""
-        for link in self._chosen(instance):
+        for link in self._chosen(instance, "drop_next", count=count):
             link.drop_next(count)
 
     def dropped(self, instance: int | None = None) -> int:
         """Published messages that were dropped so far."""
         return sum(link.dropped for link in self._chosen(instance))
 
-    def _chosen(self, instance: int | None) -> Iterable[FaultProxy]:
+    def _chosen(self, instance: int | None, fault: str | None = None, **detail: Any) -> list[FaultProxy]:
+        """The links that are meant; what is done to them is noted."""
         if not self._links:
             raise UserError(f"the links to {self.url} can not be broken: they are encrypted, or go to a cluster")
-        if instance is None:
-            return tuple(self._links.values())
-        if instance not in self._links:
+        if instance is not None and instance not in self._links:
             raise UserError(f"there is no instance {instance}; this lab has 0 to {len(self._links) - 1}")
-        return (self._links[instance],)
+        numbers = list(self._links) if instance is None else [instance]
+        for number in numbers:
+            is_news = fault not in ("restore", "thaw") or self._links[number].is_disturbed
+            if fault is not None and is_news:
+                self._note(fault, f"instance-{number}", link=True, **detail)
+        return [self._links[number] for number in numbers]

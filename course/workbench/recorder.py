@@ -13,13 +13,19 @@ _decoder = msgspec.json.Decoder(Hop)
 
 SETTLE_DEADLINE_S = 0.5
 QUIET_MS = 10
+LONGEST_FRAME = 2_000
+"""Characters of a frame that are kept."""
 
 
 class LabRecorder:
     """Keeps the clients' hops and reads the instances' ones, all on the machine's one monotonic clock."""
 
     def __init__(self) -> None:
-        self._hops: list[Hop] = []
+        self.hops: list[Hop] = []
+        """What clients did and what was done to the system, as it happened."""
+        self.hears_all = False
+        """Whether clients also note what is no message: who came, who types. A live view asks for it."""
+        self._numbers: dict[int, int] = {}
 
     def note(
         self,
@@ -29,9 +35,12 @@ class LabRecorder:
         message_id: str | None = None,
         client_message_id: str | None = None,
         t: int | None = None,
+        **detail: Any,
     ) -> None:
-        """Notes what a client did; ``t`` is when, if not now."""
-        self._hops.append(
+        """Notes what a client did; ``t`` is when, if not now. A ``frame`` in the detail is cut to a readable size."""
+        if "frame" in detail:
+            detail["frame"] = shortened(detail["frame"])
+        self.hops.append(
             Hop(
                 t=t if t is not None else time.monotonic_ns(),
                 instance=f"instance-{client.instance}",
@@ -41,12 +50,22 @@ class LabRecorder:
                 conversation_id=client.conversation_id,
                 user_id=client.user,
                 connection_id=client.connection_id,
+                detail={"client": self.number_of(client)} | detail,
             )
         )
 
+    def fault(self, name: str, where: str, **detail: Any) -> None:
+        """Notes what was done to the system: ``kill`` at ``instance-1``, ``pause`` at ``Redis``."""
+        fault = {"name": name} | detail
+        self.hops.append(Hop(t=time.monotonic_ns(), instance=where, hop="fault", detail=fault))
+
+    def number_of(self, client: Any) -> int:
+        """In the order in which they were first heard of. The lab keeps its clients, so none takes another's place."""
+        return self._numbers.setdefault(id(client), len(self._numbers) + 1)
+
     def hops_of(self, message_id: str, client_message_id: str | None, files: Iterable[Path]) -> list[Hop]:
         """All hops of one message, by time. Before it is stored, a message is known by its sender's name for it."""
-        hops = [*self._hops, *(hop for path in files for hop in read_hops(path))]
+        hops = [*self.hops, *(hop for path in files for hop in read_hops(path))]
         mine = [
             hop
             for hop in hops
@@ -70,6 +89,12 @@ class LabRecorder:
             if _are_settled(hops, clients) or time.monotonic() > end:
                 return hops
             time.sleep(QUIET_MS / 2000)  # other processes write: there is nothing to wait on
+
+
+def shortened(frame: str | bytes) -> str:
+    """A frame as text, of a size that can be kept and read."""
+    text = frame if isinstance(frame, str) else frame.decode(errors="replace")
+    return text if len(text) <= LONGEST_FRAME else f"{text[:LONGEST_FRAME]}… {len(text) - LONGEST_FRAME} more"
 
 
 def _are_settled(hops: list[Hop], clients: list[Any]) -> bool:

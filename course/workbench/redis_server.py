@@ -65,6 +65,7 @@ class RedisServer:
         self.choice = find_redis(url)
         self.url = self.choice.detail if self.choice.kind == "url" else ""
         self.pid: int | None = None
+        self.is_paused = False
         self._own: GuardedFolder | None = None
         self._in_package = ExitStack()
 
@@ -103,11 +104,13 @@ class RedisServer:
         """It keeps its connections and answers nothing, as a server that hangs. Raises ``UserError`` if not ours."""
         self._require_own()
         self._signal("SIGSTOP")
+        self.is_paused = True
 
     async def resume(self) -> None:
         """It goes on where it was. Raises ``UserError`` if it is not ours."""
         self._require_own()
         self._signal("SIGCONT")
+        self.is_paused = False
 
     async def flush(self) -> None:
         """FLUSHALL. Raises ``UserError`` if it is not ours: others may use it."""
@@ -121,6 +124,7 @@ class RedisServer:
             raise UserError("it is not running")
         self._signal("SIGCONT")
         self._signal("SIGKILL")
+        self.is_paused = False
         await asyncio.to_thread(self._own.remove)
         await asyncio.to_thread(self._start_own, urlsplit(self.url).port)
 

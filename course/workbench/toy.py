@@ -17,11 +17,13 @@ class ToyServer:
     """Runs an app that was made in a notebook cell: ``async with ToyServer(make_app) as toy: toy.url``.
 
     ``make_app`` is a function that returns an ASGI app, or a FastAPI app itself. It travels to a uvicorn process
-    of its own, and that process ends with the block, or with the kernel.
+    of its own, and that process ends with the block, or with the kernel. ``usual_logs``: it logs what uvicorn logs
+    by itself.
     """
 
-    def __init__(self, make_app: Callable[[], Any] | Starlette) -> None:
+    def __init__(self, make_app: Callable[[], Any] | Starlette, *, usual_logs: bool = False) -> None:
         self._make_app = make_app
+        self._usual_logs = usual_logs
         self._folder: GuardedFolder | None = None
         self._process: InstanceProcess | None = None
 
@@ -30,7 +32,7 @@ class ToyServer:
         folder = self._folder.path
         try:
             app_file = carry.write(self._make_app, folder / "app.pickle")
-            job = Job(host="127.0.0.1", port=0, app_file=app_file)
+            job = Job(host="127.0.0.1", port=0, app_file=app_file, usual_logs=self._usual_logs)
             self._process = InstanceProcess("the toy server", job, child_environment({}), folder / "toy.log")
             await self._process.start()
         except BaseException:
@@ -54,6 +56,12 @@ class ToyServer:
         """SIGKILL: it gets no chance to clean up."""
         if self._process is not None:
             await self._process.kill()
+
+    async def restart(self) -> None:
+        """A new process on the same port, with nothing in its memory; the old one is killed."""
+        if self._process is not None:
+            await self._process.kill()
+            await self._process.start()
 
     @property
     def url(self) -> str:

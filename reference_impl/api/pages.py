@@ -6,20 +6,23 @@ origin. So text that somebody smuggles into a page stays text.
 
 import mimetypes
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from reference_impl.api.deps import ServicesDep
+from reference_impl.api.deps import Onlooker, ServicesDep
 from reference_impl.api.schemas import PageConfig
+from reference_impl.model.origins import parsed_origin
 from reference_impl.settings import Settings
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 LOOPBACK = "http://127.0.0.1:* http://localhost:*"
-LOOPBACK_SOCKETS = "ws://127.0.0.1:* ws://localhost:*"
-_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+"""Notebooks: where they are shown has another port than we have."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?")  # a policy has no way to write an IPv6 address
 
 # The system's own table may say otherwise (Windows), and with ``nosniff`` a script that is called text does not run.
 mimetypes.add_type("text/javascript", ".js")
@@ -53,29 +56,33 @@ pages = Pages()
 async def page(name: str, request: Request, settings: Settings) -> Response:
     """The page in ``web/<name>``, under the policy."""
     response = await pages.get_response(name, request.scope)
-    response.headers["Content-Security-Policy"] = content_security_policy(settings, request.headers.get("host", ""))
+    response.headers["Content-Security-Policy"] = content_security_policy(
+        settings, request.headers.get("host", ""), request.app.state.peer_urls
+    )
     return response
 
 
-def content_security_policy(settings: Settings, host: str) -> str:
-    """What a page may load, talk to, and be shown in.
+def content_security_policy(settings: Settings, host: str, peer_urls: Iterable[str] = ()) -> str:
+    """What a page may load, talk to (us and the other instances), and be shown in.
 
-    In demo mode all of this machine's ports: the other instances, and a notebook that shows the page in a frame.
-    ``host`` is where the browser found us: older ones do not take ``'self'`` for the WebSocket of the same place.
+    In demo mode a notebook of this machine may show it in a frame; so may the allowed origins. ``host`` is where the
+    browser found us: older ones do not take ``'self'`` for the WebSocket of the same place.
     """
-    own_socket = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
-    others = f" {LOOPBACK} {LOOPBACK_SOCKETS}" if settings.demo_login else ""
-    ancestors = f"'self' {LOOPBACK}" if settings.demo_login else "'self'"
+    sockets = [f"ws://{host}", f"wss://{host}"] if _HOST.fullmatch(host) else []
+    peers = [url for peer in peer_urls for url in (peer, peer.replace("http", "ws", 1))]
+    frames = [origin for origin in settings.allowed_origins if parsed_origin(origin)]
+    if settings.demo_login:
+        frames.append(LOOPBACK)
     return "; ".join(
         [
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data:",
-            f"connect-src 'self'{own_socket}{others}",
+            " ".join(["connect-src 'self'", *sockets, *peers]),
             "base-uri 'none'",
             "form-action 'none'",
-            f"frame-ancestors {ancestors}",
+            " ".join(["frame-ancestors 'self'", *frames]),
         ]
     )
 
@@ -84,6 +91,12 @@ def content_security_policy(settings: Settings, host: str) -> str:
 async def chat_page(request: Request, services: ServicesDep) -> Response:
     """The chat page."""
     return await page("index.html", request, services.settings)
+
+
+@router.get("/monitor", include_in_schema=False, dependencies=[Onlooker])
+async def monitor_page(request: Request, services: ServicesDep) -> Response:
+    """The monitor page. Outside demo mode for operators only."""
+    return await page("monitor.html", request, services.settings)
 
 
 @router.get("/api/v1/page-config")

@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from msgspec import UNSET
 from uuid_utils import uuid7
 
@@ -34,7 +34,7 @@ MAX_DEVICE_CHARACTERS = 100
 
 
 class WebSocketTransport(Transport):
-    """The framework's socket as the core's transport."""
+    """The framework's socket as the core's transport. When the peer is gone, it raises what sockets raise."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -48,11 +48,14 @@ class WebSocketTransport(Transport):
 
     async def send_text(self, text: str) -> None:
         """Sends one text frame; waits while the peer's side of the network is full."""
-        await self._websocket.send({"type": "websocket.send", "text": text})
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": text})
+        except WebSocketDisconnect as error:
+            raise ConnectionError("the peer is gone") from error
 
     async def close(self, code: int, reason: str) -> None:
         """Sends the close frame, unless the peer is gone."""
-        with suppress(RuntimeError, OSError):
+        with suppress(RuntimeError, OSError, WebSocketDisconnect):
             await self._websocket.close(code, reason)
 
 
@@ -79,7 +82,10 @@ async def _serve(websocket: WebSocket, conversation_id: str | None, connection_i
     services: Services = websocket.app.state.services
     transport = WebSocketTransport(websocket)
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
-    await transport.accept()
+    try:
+        await transport.accept()
+    except OSError:  # gone already
+        return
     try:
         require_allowed_origin(websocket)
         last_seq = _last_seq(websocket, conversation_id)

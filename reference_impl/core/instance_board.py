@@ -43,6 +43,7 @@ class InstanceBoard:
 
     async def start(self) -> None:
         """Begins to post. Returns at once, also when the board is away."""
+        self._own = self._source.read()  # the one from before the start knows of nothing yet
         self._task = asyncio.create_task(self._post_forever(), name="instance board")
 
     async def stop(self) -> None:
@@ -83,15 +84,18 @@ class InstanceBoard:
     async def _post_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            await self._try_to_post()
             due = loop.time() + POST_S
             await asyncio.sleep(POST_S)
             self._source.loop_lag_s = max(0.0, loop.time() - due)
-            try:
-                await self.post()
-                self.is_away = False
-            except Unavailable as error:
-                if not self.is_away:
-                    logger.warning("the other instances do not see this one: %s", error)
-                self.is_away = True
-            except Exception:
-                logger.exception("posting on the board failed, going on")
+
+    async def _try_to_post(self) -> None:
+        try:
+            await self.post()
+            self.is_away = False
+        except Unavailable as error:
+            if not self.is_away:
+                logger.warning("the other instances do not see this one: %s", error)
+            self.is_away = True
+        except Exception:
+            logger.exception("posting on the board failed, going on")

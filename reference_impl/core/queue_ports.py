@@ -83,10 +83,11 @@ class PushProvider(Protocol):
         """
 
     def health(self) -> Health:
-        """How the part ``push`` is, as the last attempts found it."""
+        """How the part ``push`` is, as the last attempts found it. Well, where nothing is known."""
+        return Health("push")
 
     async def stop(self) -> None:
-        """Ends the connections. Idempotent."""
+        """Ends the connections, if there are any. Idempotent."""
 
 
 class Webhook(Protocol):

@@ -53,7 +53,8 @@ export class Composer {
   replyTo(message, name = "") {
     this.#replyTo = message;
     byId("replying").hidden = message === null;
-    if (message) byId("replying-to").replaceChildren("Reply to ", el("b", {}, name), " ", el("span", {}, summaryOf(message)));
+    if (message)
+      byId("replying-to").replaceChildren("Reply to ", el("b", {}, name), " ", el("span", {}, summaryOf(message)));
     byId("message-text").focus();
   }
 

@@ -1,5 +1,13 @@
 /** What the page knows: conversations, messages, people. No DOM, no network. */
 
+/** Members that are programs: they are never online, and read nothing. */
+const programs = new Set(["assistant"]);
+
+export const isProgram = (userId) => programs.has(userId);
+
+/** Messages of a conversation that are kept while one looks at its end; earlier ones are loaded again when wanted. */
+const HELD = 400;
+
 export class Store {
   /** {id, name} */
   me = null;
@@ -87,6 +95,7 @@ class Conversation {
       this.hasEarlier = message.seq > 1;
     }
     this.messages.push(message);
+    if (message.sender_type === "ai") programs.add(message.sender_id);
     this.lastSeq = message.seq;
     this.lastAt = message.timestamp;
     this.typing.delete(message.sender_id);
@@ -106,6 +115,13 @@ class Conversation {
     this.messages.unshift(...page.filter(({ seq }) => seq < first));
     this.hasEarlier = !isAll;
     if (this.messages.length) this.lastAt = this.messages.at(-1).timestamp;
+  }
+
+  /** Forgets the earliest messages of very many. */
+  trim() {
+    if (this.messages.length < 2 * HELD) return;
+    this.messages.splice(0, this.messages.length - HELD);
+    this.hasEarlier = true;
   }
 
   get firstSeq() {
@@ -133,18 +149,22 @@ class Conversation {
 
   /** How far all others have come: the lower of a message's number and this says its tick. */
   othersAt(kind, userId) {
-    const others = this.memberIds.filter((id) => id !== userId);
+    const others = this.#othersOf(userId);
     return others.length ? Math.min(...others.map((id) => this.positions.get(id)?.[kind] ?? 0)) : 0;
   }
 
   /** Others who have read this message, and those who only have it. */
   reachedBy(message) {
-    const others = this.memberIds.filter((id) => id !== message.sender_id);
+    const others = this.#othersOf(message.sender_id);
     const at = (id) => this.positions.get(id) ?? { delivered: 0, read: 0 };
     return {
       read: others.filter((id) => at(id).read >= message.seq),
       delivered: others.filter((id) => at(id).read < message.seq && at(id).delivered >= message.seq),
     };
+  }
+
+  #othersOf(userId) {
+    return this.memberIds.filter((id) => id !== userId && !isProgram(id));
   }
 
   /** Others who type at this time. */

@@ -3,6 +3,7 @@
 import { byId, el, icon, setText } from "./dom.js";
 import { timeWithSeconds } from "./format.js";
 import * as icons from "./icons.js";
+import { isProgram } from "./store.js";
 import { avatar } from "./view-list.js";
 
 export function renderPeople(store) {
@@ -16,14 +17,21 @@ export function renderPeople(store) {
 function person(store, conversation, id, isCreator) {
   const isMe = id === store.me.id;
   const name = store.nameOf(id);
-  const online = isMe || (store.online.get(id) ?? false);
-  const role = [online ? "online" : "offline", id === conversation.creatorId && "began it"].filter(Boolean).join(" · ");
+  const online = isProgram(id) ? undefined : isMe || (store.online.get(id) ?? false);
+  const presence = isProgram(id) ? `answers to @${id}` : online ? "online" : "offline";
+  const role = [presence, id === conversation.creatorId && "began it"].filter(Boolean).join(" · ");
   return el(
     "li",
     {},
     avatar(name, { online, small: true }),
     el("span.who", { dir: "auto" }, isMe ? `${name} (you)` : name, el("span.hint", {}, role)),
-    isCreator && !isMe && el("button.icon-button.remove", { type: "button", data: { user: id }, "aria-label": `Remove ${name}` }, icon(icons.close)),
+    isCreator &&
+      !isMe &&
+      el(
+        "button.icon-button.remove",
+        { type: "button", data: { user: id }, "aria-label": `Remove ${name}` },
+        icon(icons.close),
+      ),
   );
 }
 
@@ -35,7 +43,12 @@ export function renderDevices(devices, ownId) {
         "li",
         {},
         el("span.dot.good", { "aria-hidden": "true" }),
-        el("span.who", {}, known[type] ?? type, el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13))),
+        el(
+          "span.who",
+          {},
+          known[type] ?? type,
+          el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13)),
+        ),
       ),
     ),
   );
@@ -44,7 +57,10 @@ export function renderDevices(devices, ownId) {
 const SAYS = {
   connecting: ["warn", ({ base }) => `Connecting to ${host(base)}`],
   live: ["good", ({ instanceId }) => `Live on ${instanceId}`],
-  waiting: ["warn", ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`],
+  waiting: [
+    "warn",
+    ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`,
+  ],
   stopped: ["bad", () => "Offline, as you asked"],
   ended: ["bad", ({ reason }) => `Ended${reason ? `: ${reason}` : ""}`],
 };
@@ -79,7 +95,9 @@ export function renderConnection(state, servers, ownBase) {
 /** One line more of what happened; the newest is on top. */
 export function noteEvent(text, date = new Date()) {
   const events = byId("events");
-  events.prepend(el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)));
+  events.prepend(
+    el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)),
+  );
   while (events.children.length > 60) events.lastElementChild.remove();
 }
 

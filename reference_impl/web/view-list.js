@@ -3,6 +3,7 @@
 import { summaryOf } from "./content.js";
 import { byId, el } from "./dom.js";
 import { count, hue, initials, shortly } from "./format.js";
+import { isProgram } from "./store.js";
 
 export function renderList(store) {
   const list = byId("conversations");
@@ -23,7 +24,7 @@ function row(store, conversation) {
   const unread = conversation.unread(store.me.id);
   const others = conversation.memberIds.filter((id) => id !== store.me.id);
   const isOpen = conversation.id === store.openId;
-  const partner = others.length === 1 ? others[0] : null;
+  const partner = others.length === 1 && !isProgram(others[0]) ? others[0] : null;
   return el(
     "li",
     {},
@@ -34,7 +35,8 @@ function row(store, conversation) {
       el("span.title", { dir: "auto" }, conversation.title),
       el("time.when", { datetime: conversation.lastAt }, shortly(conversation.lastAt)),
       el("span.preview", { dir: "auto" }, preview(store, conversation)),
-      unread > 0 && el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
+      unread > 0 &&
+        el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
     ),
   );
 }

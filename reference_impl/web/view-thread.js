@@ -83,7 +83,9 @@ function rows(store, conversation, pending, refused) {
     }
     const isUnreadStart = conversation.readBefore !== null && message.seq === conversation.readBefore + 1;
     if (isUnreadStart) wanted.push(divider("unread", "New", "unread"));
-    wanted.push(messageRow(store, conversation, message, !isNewDay && !isUnreadStart && belongTogether(before, message)));
+    wanted.push(
+      messageRow(store, conversation, message, !isNewDay && !isUnreadStart && belongTogether(before, message)),
+    );
     before = message;
   }
   for (const note of notes) wanted.push(divider(`note ${note.afterSeq}`, note.text, "note"));
@@ -112,11 +114,13 @@ function messageRow(store, conversation, message, follows) {
   const state = isMine ? stateOf(conversation, message, store.me.id) : "";
   const who = isMine && message === lastOf(conversation, store.me.id) ? reached(store, conversation, message) : "";
   const replied = message.reply_to_message_id ? conversation.find(message.reply_to_message_id) : null;
-  const name = isMine ? "You" : message.sender_name ?? store.nameOf(message.sender_id);
+  const name = isMine ? "You" : (message.sender_name ?? store.nameOf(message.sender_id));
   const looks = [follows, state, who, message.id, replied?.id, name].join("|");
   const make = () => {
     if (message.type === "system") return el("li.message.system", { tabindex: "-1" }, ...contentOf(message));
-    const kinds = [isMine && ".mine", follows && ".follows", message.is_important && ".important"].filter(Boolean).join("");
+    const kinds = [isMine && ".mine", follows && ".follows", message.is_important && ".important"]
+      .filter(Boolean)
+      .join("");
     return el(
       `li.message${kinds}`,
       { tabindex: "-1", data: { seq: message.seq, id: message.id } },
@@ -130,7 +134,11 @@ function messageRow(store, conversation, message, follows) {
         ...contentOf(message),
         el("p.foot", {}, el("time", { datetime: message.timestamp }, time(message.timestamp)), isMine && ticks(state)),
       ),
-      el("button.icon-button.reply", { type: "button", tabindex: "-1", "aria-label": `Reply to ${name}` }, icon(icons.reply)),
+      el(
+        "button.icon-button.reply",
+        { type: "button", tabindex: "-1", "aria-label": `Reply to ${name}` },
+        icon(icons.reply),
+      ),
       who && el("p.reached", {}, who),
     );
   };
@@ -178,7 +186,15 @@ function answerRow(store, id, { userId, text, error }) {
       `li.message.answer${error ? ".failed" : ""}`,
       {},
       avatar(name, { small: true }),
-      el("div.bubble", {}, el("p.from", {}, name), text || !error ? el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" })) : null, error && el("p.problem", {}, error)),
+      el(
+        "div.bubble",
+        {},
+        el("p.from", {}, name),
+        text || !error
+          ? el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" }))
+          : null,
+        error && el("p.problem", {}, error),
+      ),
     );
   return { key: `answer ${id}`, looks: `${text}|${error}`, make };
 }
@@ -194,7 +210,17 @@ function pendingRow({ frame, at }) {
         el("p.from.only-sr", {}, "You"),
         frame.is_important && el("p.flag", {}, icon(icons.important), "Important"),
         el("p.text", { dir: "auto" }, frame.content),
-        el("p.foot", {}, el("time", { datetime: at }, time(at)), el("span.ticks", { title: "Waiting to be sent" }, icon(icons.clock), el("span.only-sr", {}, "Waiting to be sent"))),
+        el(
+          "p.foot",
+          {},
+          el("time", { datetime: at }, time(at)),
+          el(
+            "span.ticks",
+            { title: "Waiting to be sent" },
+            icon(icons.clock),
+            el("span.only-sr", {}, "Waiting to be sent"),
+          ),
+        ),
       ),
     );
   return { key: `pending ${frame.client_message_id}`, looks: "", make };
@@ -210,7 +236,12 @@ function refusedRow({ pending: { frame }, message }) {
         {},
         el("p.text", { dir: "auto" }, frame.content),
         el("p.problem", {}, `Not sent: ${message}`),
-        el("p.buttons", {}, el("button.quiet.again", { type: "button" }, "Try again"), el("button.quiet.discard", { type: "button" }, "Discard")),
+        el(
+          "p.buttons",
+          {},
+          el("button.quiet.again", { type: "button" }, "Try again"),
+          el("button.quiet.discard", { type: "button" }, "Discard"),
+        ),
       ),
     );
   return { key: `refused ${frame.client_message_id}`, looks: message, make };

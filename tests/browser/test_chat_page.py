@@ -3,114 +3,19 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from course import Lab
 from course.run_tests import find_browser
-
-DEADLINE_MS = 20_000
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-UNREACHABLE = re.compile("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED")
-"""What the browser itself writes down when an instance is not there; a page can not keep it from that."""
+from tests.browser.chat_window import ELSEWHERE, Open
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(find_browser() is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
-
-
-class Window:
-    """The page of one user in a browser of their own, and what the browser complained about."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not UNREACHABLE.search(message.text):
-            self.complaints.append(f"{message.type}: {message.text}")
-
-    async def live(self, instance: int | None = None) -> None:
-        """Waits until the page says that it is connected (to this instance)."""
-        text = "Live on" if instance is None else f"Live on instance-{instance}"
-        await expect(self.page.locator("#connection")).to_contain_text(text)
-
-    async def say(self, text: str) -> None:
-        """Types a message and presses Enter."""
-        await self.page.get_by_label("Message", exact=True).fill(text)
-        await self.page.get_by_label("Message", exact=True).press("Enter")
-
-    async def texts(self) -> list[str]:
-        """The messages in the thread, in order, pending ones too."""
-        return await self.page.locator("#messages .message .text").all_inner_texts()
-
-    async def until_texts(self, wanted: list[str]) -> None:
-        """Waits until exactly these messages are in the thread."""
-        await expect(self.page.locator("#messages .message .text")).to_have_text(wanted)
-
-    def last(self) -> Any:
-        """The last message in the thread."""
-        return self.page.locator("#messages .message").last
-
-
-Open = Callable[..., Awaitable[Window]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab() -> AsyncIterator[Lab]:
-    async with Lab(instances=2, settings={"HEARTBEAT_INTERVAL_S": 1, "HEARTBEAT_TIMEOUT_S": 10}) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    path = find_browser()
-    assert path is not None, "CI needs a Chromium"
-    expect.set_options(timeout=DEADLINE_MS)
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield started
-        await started.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def window(lab: Lab, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Open]:
-    """Opens the page for a user, in a conversation. At the end nothing may have been complained about."""
-    opened: list[tuple[str, Window]] = []
-    async with AsyncExitStack() as contexts:
-
-        async def open_window(
-            user: str, conversation: str | None = None, *, instance: int = 0, **options: Any
-        ) -> Window:
-            size = {"viewport": {"width": 1280, "height": 800}}
-            context: BrowserContext = await browser.new_context(**(size | options))
-            contexts.push_async_callback(context.close)
-            context.set_default_timeout(DEADLINE_MS)
-            window = Window(await context.new_page())
-            opened.append((user, window))
-            if conversation:
-                await lab.conversation(conversation, user)
-            await window.page.goto(lab.page(user, instance=instance, conversation=conversation).url)
-            await window.live()
-            return window
-
-        yield open_window
-        if (shots := os.environ.get("BREAKWIRE_SCREENSHOTS")) is not None:
-            for user, window in opened:
-                if not window.page.is_closed():
-                    await window.page.screenshot(path=Path(shots, f"{request.node.name}.{user}.png"))
-    assert [(user, window.complaints) for user, window in opened if window.complaints] == []
 
 
 async def test_two_people_on_two_instances(window: Open) -> None:
@@ -173,8 +78,8 @@ async def test_what_is_missed_is_filled_in_and_marked(lab: Lab, window: Open) ->
         await dave.send(f"missed {number}")
     await carol.page.get_by_role("button", name="Go online").click()
     await carol.until_texts(["first", "missed 0", "missed 1", "missed 2"])
-    await expect(carol.page.locator(".divider.note")).to_have_text("3 messages caught up after the connection was lost")
-    await expect(carol.page.locator("#events")).to_contain_text("3 missed messages filled in")
+    await expect(carol.page.locator(".divider.note")).to_have_text("3 missed messages filled in")
+    await expect(carol.page.locator("#events")).to_contain_text("missed: 3 missed messages filled in")
 
 
 async def test_what_is_written_offline_waits_and_is_sent_once(lab: Lab, window: Open) -> None:
@@ -321,6 +226,64 @@ async def test_on_a_phone_one_pane_at_a_time(window: Open) -> None:
     assert small == []
 
 
+async def test_a_token_that_ends_is_no_end(lab: Lab, window: Open) -> None:
+    """4001: the page signs in anew, by itself, and is live again; what was sent meanwhile arrives."""
+    pat = await window("pat", "tokens")
+    async with pat.page.expect_request("**/api/v1/devices") as asked:
+        await pat.page.get_by_role("button", name="Go offline").click()
+        await pat.page.get_by_role("button", name="Go online").click()
+    token = (await (await asked.value).all_headers())["authorization"]
+    await pat.live()
+    http = await lab.http("pat")
+    assert (await http.post("/api/v1/auth/logout", headers={"Authorization": token})).status_code == 204
+    await expect(pat.page.locator("#events")).to_contain_text("4001")
+    await pat.live()
+    await pat.say("still here")
+    await expect(pat.last().locator(".ticks")).to_have_class(re.compile("stored"))
+
+
+async def test_the_assistant_answers_word_by_word(lab: Lab, window: Open) -> None:
+    """One can see the answer come; in the end it is a message like any other, once."""
+    quinn = await window("quinn", "questions", instance=1)
+    await quinn.page.get_by_label("Add somebody").fill("assistant")
+    await quinn.page.get_by_role("button", name="Add", exact=True).click()
+    await expect(quinn.page.locator("#people li", has_text="assistant")).to_contain_text("answers to @assistant")
+    await quinn.page.evaluate(
+        """() => new MutationObserver(() => {
+            const growing = document.querySelector(".message.answer .text");
+            if (growing) (window.seen ??= new Set()).add(growing.textContent);
+        }).observe(document.querySelector("#messages"), { childList: true, subtree: true })"""
+    )
+    question = "how does a message find its way to everybody who is connected to another instance than its sender"
+    await quinn.say(question)
+    answer = quinn.page.locator("#messages .message:not(.answer)", has_text="I am the offline assistant")
+    await expect(answer).to_contain_text(question)
+    await expect(quinn.page.locator("#messages .message")).to_have_count(2)
+    assert len(await quinn.page.evaluate("() => [...window.seen]")) > 1
+
+
+async def test_it_shows_in_the_frame_of_a_notebook(lab: Lab, browser: Browser) -> None:
+    """A page of another port of this machine may show it; one from elsewhere may not."""
+    notebook = lab.page("rose", conversation="framed")._repr_html_().encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + notebook)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"http://127.0.0.1:{port}/")
+        await expect(page.frame_locator("iframe").locator("#connection")).to_contain_text("Live on")
+        await expect(page.frame_locator("iframe").locator("#thread-title")).to_have_text("framed")
+        async with page.expect_event("console", lambda message: "frame-ancestors" in message.text):
+            await page.goto(f"http://{ELSEWHERE}:{port}/")
+        await context.close()
+
+
 async def test_signing_in_by_hand(lab: Lab, window: Open, browser: Browser) -> None:
     """Any name, typed or picked; the same page can be left again."""
     context = await browser.new_context()
@@ -334,6 +297,6 @@ async def test_signing_in_by_hand(lab: Lab, window: Open, browser: Browser) -> N
     await expect(page.locator("#connection")).to_contain_text("Live on")
     await expect(page.locator("#me-name")).to_have_text("Zoë Müller")
     await page.get_by_role("button", name="Sign out").click()
-    await page.get_by_role("button", name="bob").click()
+    await page.get_by_role("button", name="bob", exact=True).click()
     await expect(page.locator("#me-name")).to_have_text("bob")
     await context.close()

@@ -1,6 +1,7 @@
 """Solutions pass, stubs don't, and every wrong answer fails where it should."""
 
 import asyncio
+import contextlib
 import random
 import runpy
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from course.checks.case import drive_all, judge_all
-from course.checks.check import check, find_check, hint
+from course.checks.case import judge_all
+from course.checks.check import check, find_check, find_driver, hint
+from course.checks.drive import drive_in_thread
 from course.errors import UserError
 from course.grader.generate import exercise
 from course.grader.notebooks import answers_of, copied, grade_id, is_answer, is_tampered, read, spliced, stub_of
@@ -32,7 +34,7 @@ def solution(check_id: str) -> Any:
 def failure_of(check_id: str, subject: Any, seed: int) -> Any:
     found = find_check(check_id)
     cases = found.cases(random.Random(seed))
-    return judge_all(found, cases, asyncio.run(drive_all(found, subject, cases)))
+    return judge_all(found, cases, drive_in_thread(find_driver(check_id), subject, cases))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -61,7 +63,7 @@ def test_there_are_wrong_answers_for_each_exercise() -> None:
             named = [path for path in WRONG if path.stem.startswith(f"ex{info.number:02}_")]
             assert len(named) >= 3
     met = {runpy.run_path(str(path))["MISCONCEPTION"] for path in WRONG}
-    assert load().misconceptions.keys() - met == {"wrong_answer_of_send"}
+    assert load().misconceptions.keys() - met == {"wrong_answer_of_send", "raises", "never_ends", "wrong_form"}
 
 
 def test_the_first_failure_is_the_smallest() -> None:
@@ -136,6 +138,20 @@ def test_code_that_never_ends_is_ended() -> None:
     assert "no end within" in failure.what
 
 
+def test_code_that_never_gives_back_control_is_interrupted() -> None:
+    """A loop without an await ends, too, also where it catches every exception; the notebook's kernel goes on."""
+
+    class Greedy(OtherStyle):
+        async def connect(self, user_id: str, websocket: Any) -> str:
+            with contextlib.suppress(Exception):
+                while True:
+                    pass
+            return ""
+
+    failure = failure_of("1.1", Greedy, seed=1)
+    assert (failure.misconception, failure.steps) == ("never_ends", "connect(ann, s1)")
+
+
 # -- in the notebook ------------------------------------------------------------------------------------------
 
 
@@ -160,7 +176,7 @@ def test_check_says_what_to_do_first(capsys: pytest.CaptureFixture[str]) -> None
     namespace: dict[str, Any] = {}
     exec(answers_of(exercise("01_basics"))["answer-1"], namespace)  # noqa: S102 - our own stub
     check("1.1", namespace["ConnectionManager"])
-    assert "Not started yet" in capsys.readouterr().out
+    assert "Not finished yet" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"there is no check '9.9'; the checks are 1.1"):
         check("9.9")
     hint("1.1", 99)

@@ -38,20 +38,23 @@ async def test_the_chat_page_is_under_a_strict_policy(http: httpx2.AsyncClient) 
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["img-src"] == "'self' data:"
-    assert "ws://127.0.0.1:8000" in policy["connect-src"]
+    own = ["ws://127.0.0.1:8000", "wss://127.0.0.1:8000"]
+    peers = [f"{scheme}://127.0.0.1:{port}" for port in (8001, 8002) for scheme in ("http", "ws")]
+    assert policy["connect-src"].split() == ["'self'", *own, *peers]
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
 
 
 def test_outside_demo_mode_a_page_talks_to_its_own_server_only(tmp_path: Path) -> None:
-    """And no page of another origin may show it in a frame."""
-    policy = content_security_policy(_settings(tmp_path, demo_login=False), "chat.example")
+    """And pages of other origins may show it in a frame only if they may use the server, too."""
+    settings = _settings(tmp_path, demo_login=False, allowed_origins="self, https://portal.example")
+    policy = content_security_policy(settings, "chat.example")
     assert "connect-src 'self' ws://chat.example wss://chat.example;" in policy
-    assert policy.endswith("frame-ancestors 'self'")
+    assert policy.endswith("frame-ancestors 'self' https://portal.example")
 
 
-@pytest.mark.parametrize("host", ["evil; script-src *", "a b", "x'", "", "[::1]x"])
+@pytest.mark.parametrize("host", ["evil; script-src *", "a b", "x'", "", "[::1]:8000"])
 def test_a_strange_host_does_not_get_into_the_policy(tmp_path: Path, host: str) -> None:
     """What a request says of itself is no part of a policy unless it is a host."""
     policy = content_security_policy(_settings(tmp_path, demo_login=False), host)

@@ -1,0 +1,155 @@
+"""``course grade``: a class, unattended. One broken submission never stops it, and an interrupt loses nothing."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from course.errors import UserError
+from course.grader.folder import Student, students_of
+from course.grader.generate import exercise
+from course.grader.manual import explain_texts
+from course.grader.notebooks import Notebook
+from course.grader.process import Limits, Stopped, isolation
+from course.grader.report import write_reports
+from course.grader.run import Result, grade
+from course.grader.store import Graded, Store, fingerprint, row_of
+from course.grader.submission import Cell, Unreadable, parse
+from course.manifest import ChapterInfo, load
+
+INTERRUPTED = 130
+console = Console(soft_wrap=True, stderr=True)
+
+
+class Task(NamedTuple):
+    """One notebook to grade."""
+
+    student: Student
+    chapter: ChapterInfo
+
+
+def run_grade(
+    submissions: Path, out: Path, *, jobs: int, timeout_s: float, chapters: list[int] | None = None, again: bool = False
+) -> int:
+    """Grades all submissions and writes the reports. Returns 0, or 130 after an interrupt. Raises ``UserError``.
+
+    What was graded before and has not changed is kept, unless ``again``.
+    """
+    chosen = [load().chapter(number) for number in chapters] if chapters else load().chapters
+    students = students_of(submissions)
+    _check_out(out, submissions)
+    if reason := isolation():
+        console.print(f"[yellow]Limited isolation here ({escape(reason)}): see docs/grading.md[/]")
+    limits = Limits(timeout_s, hidden=(str(submissions.resolve()), str(out.resolve())))
+    batch = Batch(Store(out / "kept"), limits, {c.name: exercise(c.name) for c in chosen}, again=again)
+    tasks = [Task(student, chapter) for student in students for chapter in chosen]
+    with _terminate_like_ctrl_c():
+        graded, interrupted = batch.run(tasks, jobs)
+    said = write_reports(out, chosen, students, graded)
+    for line in said:
+        console.print(line, markup=False)
+    if interrupted:
+        console.print(
+            f"\nInterrupted: {len(graded)} of {len(tasks)} notebooks are graded, and {out} holds their results."
+        )
+        console.print("Run the same command again to go on from here.")
+        return INTERRUPTED
+    sys.stdout.write(f"{len(students)} students, {len(tasks)} notebooks: {out / 'class.html'}\n")
+    return 0
+
+
+@contextlib.contextmanager
+def _terminate_like_ctrl_c() -> Iterator[None]:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_out(out: Path, submissions: Path) -> None:
+    if out.resolve().is_relative_to(submissions.resolve()):
+        raise UserError(f"--out {out} lies inside the submissions: choose a folder beside them")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} can not be made: {error.strerror}") from error
+
+
+class Batch:
+    """Grades notebooks, several at a time."""
+
+    def __init__(self, store: Store, limits: Limits, pristine: dict[str, Notebook], *, again: bool) -> None:
+        self._store = store
+        self._stop = threading.Event()
+        self._limits = limits._replace(stop=self._stop)
+        self._pristine = pristine
+        self._again = again
+
+    def run(self, tasks: list[Task], jobs: int) -> tuple[list[Graded], bool]:
+        """All results there are, in the order of ``tasks``, and whether somebody pressed Ctrl-C."""
+        done: dict[int, Graded] = {}
+        with _progress() as bar, ThreadPoolExecutor(jobs) as pool:
+            line = bar.add_task("Grading", total=len(tasks))
+            futures = {pool.submit(self._one, task): number for number, task in enumerate(tasks)}
+            try:
+                for future in as_completed(futures):
+                    task = tasks[futures[future]]
+                    if (graded := future.result()) is not None:
+                        done[futures[future]] = graded
+                    shown = f"{task.student.name[:30]} {task.chapter.name}"
+                    bar.update(line, advance=1, description=escape(shown))
+            except KeyboardInterrupt:
+                self._stop.set()
+                bar.update(line, description="Stopping")
+                pool.shutdown(wait=True, cancel_futures=True)
+        return [done[number] for number in sorted(done)], self._stop.is_set()
+
+    def _one(self, task: Task) -> Graded | None:
+        """One notebook; whatever is in it, it has a result. None after an interrupt."""
+        name, start = task.chapter.name, time.monotonic()
+        cells: list[Cell] = []
+        mark = ""
+        try:
+            if self._stop.is_set():
+                return None
+            content = task.student.content(name)
+            mark = fingerprint(content, task.chapter, self._limits.wall_clock_s)
+            kept = self._store.get(task.student.name, name)
+            if kept is not None and kept.fingerprint == mark and not self._again:
+                return kept
+            cells = parse(content)
+            results = grade(task.chapter, self._pristine[name], cells, self._limits)
+        except Stopped:
+            return None
+        except Unreadable as error:
+            results = _all(task.chapter, error)
+        except Exception as error:  # noqa: BLE001 - one submission must not stop the batch
+            says = f"the grader itself failed on this notebook ({type(error).__name__}: {error})"
+            results = _all(task.chapter, Unreadable("crashed", says[:500]))
+        rows, seconds = [row_of(result) for result in results], round(time.monotonic() - start, 2)
+        explained = explain_texts(self._pristine[name], cells)
+        graded = Graded(task.student.name, name, mark, seconds, rows, explained)
+        self._store.put(graded)
+        return graded
+
+
+def _all(chapter: ChapterInfo, error: Unreadable) -> list[Result]:
+    return [Result(check, 0, error.status, error.message) for check in chapter.checks]
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)

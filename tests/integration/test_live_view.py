@@ -1,0 +1,69 @@
+"""The live view on real processes: what it shows is what the instances hold, and it ends with its lab."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from course import Lab
+from course.workbench.live import LiveView
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What goes to the pages."""
+    news: list[dict[str, Any]] = []
+    monkeypatch.setattr(LiveView, "send", lambda _view, content, buffers=None: news.append(content))
+    return news
+
+
+async def test_it_shows_what_the_instances_hold_and_what_is_done_to_them(sent: list[dict[str, Any]]) -> None:
+    """State by hops equals the instances' own snapshots; a fault is a mark; what is lost has its reason; it ends."""
+    async with Lab(instances=2) as lab:
+        view = lab.live()
+        alice, bob = await lab.client("alice", instance=0), await lab.client("bob", instance=1)
+        phone = await lab.client("bob", instance=1, device_type="mobile")
+        await alice.send("hello")
+        for one in (bob, phone):
+            await one.expect("new_message", text="hello")
+        for number in (0, 1):
+            await assert_same_state(lab, view, number)
+
+        await phone.close()
+        await lab.kill(1)
+        await bob.wait_closed()
+        last = await alice.send("still there?")
+        lost = {(view.timeline.label(one.target), one.reason) for one in view.missing}
+        assert lost == {("bob", "instance-1 was killed")}
+        assert "killed (SIGKILL)" in repr(view)
+        only = lab.live(last, expected=[phone])
+        assert "commit, seq 1" not in repr(only)
+        assert {only.timeline.label(one.target) for one in only.missing if one.message == 2} == {"bob", "bob 2"}
+    assert view.status == "ended"
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "live view"]
+    assert_complete(view, sent)
+    bundle, _ = view._repr_mimebundle_()
+    kinds = {"text/plain", "image/svg+xml", "text/vnd.mermaid", "application/vnd.jupyter.widget-view+json"}
+    assert bundle.keys() == kinds
+
+
+async def assert_same_state(lab: Lab, view: LiveView, number: int) -> None:
+    """What the hops tell of an instance, beside what it says of itself."""
+    said = await lab.state(number)
+    async with asyncio.timeout(5):
+        while set(said["conversations"].values()) != {1}:  # it may hear its message later than the one next door
+            said = await lab.state(number)
+    instance = f"instance-{number}"
+    users = sorted(record["user_id"] for record in said["connections"])
+    by_hops = {manager: view.state(instance, manager) for manager in ("connections", "outboxes", "leases", "channels")}
+    assert sorted(label.split()[0] for label in by_hops["connections"]) == users
+    assert sorted(label.split()[0] for label in by_hops["leases"]) == sorted(said["leases"].values())
+    assert set(by_hops["outboxes"].values()) == {"empty"}
+    assert sorted(by_hops["channels"].values()) == sorted(f"seq {seq}" for seq in said["conversations"].values())
+
+
+def assert_complete(view: LiveView, sent: list[dict[str, Any]]) -> None:
+    """Put together, what was sent to the pages is what the view has: every row once, in order."""
+    numbers = [row["number"] for news in sent if news["kind"] == "news" for row in news["rows"]]
+    assert set(numbers) >= {row.number for row in view.timeline.rows}
+    assert sent[-1]["status"] == "ended"
