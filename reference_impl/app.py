@@ -12,7 +12,6 @@ from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.api import auth, chat, docs, operations, operators, pages, websocket
 from reference_impl.api.deps import Services
 from reference_impl.api.doors import Doors, add_middleware
-from reference_impl.api.openapi import install_openapi
 from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.clock import utc_now
@@ -75,7 +74,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
     add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
-    install_openapi(app, is_demo=chat_system.services.settings.demo_login)
+    docs.describe(app, is_demo=chat_system.services.settings.demo_login)
     add_metrics_route(app, chat_system)
     for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
@@ -248,7 +247,6 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         leans_on=[store, message_router, notifications, assistant.service],
         board=shared.board,
     )
-
     services = Services(
         settings=settings,
         doors=Doors.of(settings),
