@@ -93,7 +93,6 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
     traffic = make("traffic", Traffic)
-
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
     tickets = make("tickets", shared.tickets)
@@ -276,6 +275,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ),
         messages=messages,
         activity=activity,
+        broadcasting=broadcasting,
         traffic=traffic,
         monitor=watch.monitor,
         board=watch.board,

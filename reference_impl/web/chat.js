@@ -16,15 +16,19 @@ import { scrollToEnd } from "./view-thread.js";
 import { suggested } from "./view-welcome.js";
 
 const LOAD_EARLIER_PX = 300;
+/** What a frame has around its text, at most. */
+const ENVELOPE_BYTES = 1000;
 
 const { api, store, session } = page;
 let composer, dialogs;
+let maxBytes = 64 * 1024; // if no server has said so
 
 start();
 
 async function start() {
   const config = await api.open("GET", "/page-config").catch(() => null);
   api.bases = [page.here, ...(config?.peer_urls ?? []).filter((url) => url !== page.here)];
+  maxBytes = config?.max_message_bytes ?? maxBytes;
   await session.begin({ demo: config?.demo_login ?? true });
   store.me = session.me;
   store.names.set(store.me.id, store.me.name);
@@ -62,10 +66,14 @@ async function refresh() {
 
 // ---- what the user does ---------------------------------------------------------------------------------------
 
+/** Returns whether it is on its way: a frame over the limit would cost us the connection. */
 function send(text, fields) {
+  const bytes = new TextEncoder().encode(JSON.stringify(text)).length;
+  if (bytes > maxBytes - ENVELOPE_BYTES) return false;
   page.client.send(store.openId, text, fields);
   render();
   scrollToEnd();
+  return true;
 }
 
 function listenToPage() {

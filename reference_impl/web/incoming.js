@@ -62,7 +62,7 @@ function resumed({ conversationId, recovered, missed }) {
   if (!conversation) return;
   if (recovered && missed > 0) {
     const text = `${count(missed, "missed message")} filled in`;
-    conversation.notes.push({ afterSeq: conversation.lastSeq, text });
+    conversation.note(text);
     noteEvent(`${conversation.title}: ${text}`);
   }
   if (recovered) return;

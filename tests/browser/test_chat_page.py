@@ -66,6 +66,19 @@ async def test_an_instance_dies_under_an_open_page(lab: Lab, window: Open) -> No
     await lab.restart(0)
 
 
+async def test_a_restart_is_announced(lab: Lab, window: Open) -> None:
+    """A draining instance says so, its page comes back on the other one, sooner if there is reason to."""
+    vera = await window("vera", "restart", instance=1)
+    assert await lab.drain(1) == 0
+    await expect(vera.page.locator("#events")).to_contain_text("1012")
+    await expect(vera.page.locator("#toast")).to_contain_text("This server restarts")
+    await vera.page.evaluate("() => dispatchEvent(new Event('online'))")
+    await vera.live(0)
+    await vera.say("and on")
+    await expect(vera.last().locator(".ticks")).to_have_class(re.compile("stored"))
+    await lab.restart(1)
+
+
 async def test_what_is_missed_is_filled_in_and_marked(lab: Lab, window: Open) -> None:
     """Away and back: the page says how many messages it has caught up, and where they begin."""
     carol = await window("carol", "missed", instance=0)
@@ -91,6 +104,8 @@ async def test_what_is_written_offline_waits_and_is_sent_once(lab: Lab, window: 
     await expect(erin.last()).to_have_class(re.compile("pending"))
     await expect(erin.last().get_by_text("Waiting to be sent")).to_be_attached()
     await frank.expect_nothing("new_message")
+    await erin.say("x" * 70_000)
+    await expect(erin.page.get_by_text("This is too long for one message.")).to_be_visible()
     await erin.page.reload()
     await erin.live()
     await frank.expect("new_message", text="written on a train")
@@ -135,12 +150,13 @@ async def test_hostile_text_is_text(lab: Lab, window: Open) -> None:
 async def test_history_comes_as_one_scrolls_up(lab: Lab, window: Open) -> None:
     """The last page first, the earlier ones when they are wanted; the place is kept."""
     henry = await lab.client("henry", conversation="long", instance=0)
-    await asyncio.gather(*(henry.send(f"line {number}") for number in range(130)))
+    for number in range(0, 110, 10):
+        await asyncio.gather(*(henry.send(f"line {number + one}") for one in range(10)))
     iris = await window("iris", "long", instance=1)
     rows = iris.page.locator("#messages .text")
     await expect(rows).to_have_count(50)
     await expect(iris.page.locator("#messages .text").last).to_be_in_viewport()
-    for count in (100, 130):
+    for count in (100, 110):
         await iris.page.locator("#scroll").evaluate("element => element.scrollTo(0, 0)")
         await expect(rows).to_have_count(count)
     await iris.page.locator("#scroll").evaluate("element => element.scrollTo(0, 0)")
@@ -240,6 +256,25 @@ async def test_a_token_that_ends_is_no_end(lab: Lab, window: Open) -> None:
     await pat.live()
     await pat.say("still here")
     await expect(pat.last().locator(".ticks")).to_have_class(re.compile("stored"))
+
+
+async def test_outside_demo_mode_one_signs_in_with_a_token(lab: Lab, browser: Browser) -> None:
+    """What the page asks for depends on the server; a wrong token is told, a good one outlives a reload."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    config = '{"instance_id": "one", "demo_login": false, "max_message_bytes": 65536, "peer_urls": []}'
+    await page.route("**/api/v1/page-config", lambda route: route.fulfill(body=config, content_type="application/json"))
+    await page.goto(lab.url(0))
+    await page.get_by_label("Access token").fill("nonsense")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert").filter(has_text="This is no access token.")).to_be_visible()
+    await page.get_by_label("Access token").fill(await lab.token("walter"))
+    await page.get_by_role("button", name="Sign in").click()
+    for _ in range(2):
+        await expect(page.locator("#connection")).to_contain_text("Live on")
+        await expect(page.locator("#me-name")).to_have_text("walter")
+        await page.reload()
+    await context.close()
 
 
 async def test_the_assistant_answers_word_by_word(lab: Lab, window: Open) -> None:

@@ -71,6 +71,44 @@ async def test_the_page_decides_as_the_python_client_does(lab: Lab, window: Open
     assert answers == [[pytest.approx(pause) if pause else pause for pause in _pauses(steps)] for steps in ends]
 
 
+STORE_RUN = """async base => {
+    const { Store } = await import(`${base}/static/store.js`);
+    const store = new Store();
+    const answer = { id: "c", title: "c", creator_id: "a", participant_ids: ["a", "b"], created_at: "2026-01-01T00:00Z",
+        seq: 4, unread_count: 2, positions: { a: { delivered: 2, read: 2 }, b: { delivered: 4, read: 4 } } };
+    const held = store.putConversation(answer);
+    const message = (seq, sender_id = "b") => ({ id: `m${seq}`, seq, sender_id, timestamp: "2026-01-01T00:00Z" });
+    const seen = [];
+    const note = () => seen.push([held.messages.map(one => one.seq), held.unread("a"), held.hasEarlier]);
+    note();
+    held.add(message(5)); note();
+    held.addEarlier([1, 2, 3, 4].map(seq => message(seq)), true); note();
+    held.add(message(5)); note();
+    held.advance("read", "a", 4); note();
+    held.add(message(6, "a")); note();
+    held.expectSnapshot(); note();
+    held.add(message(90)); held.add(message(91)); note();
+    held.expectSnapshot(); held.add(message(2)); note();
+    return seen;
+}"""
+
+
+async def test_what_the_page_holds(lab: Lab, window: Open) -> None:
+    """History before, messages after, each once; unread ones counted by the server and since; a snapshot replaces."""
+    page = (await window("sam")).page
+    assert await page.evaluate(STORE_RUN, lab.url(0)) == [
+        [[], 2, True],
+        [[5], 3, True],
+        [[1, 2, 3, 4, 5], 3, False],
+        [[1, 2, 3, 4, 5], 3, False],
+        [[1, 2, 3, 4, 5], 1, False],
+        [[1, 2, 3, 4, 5, 6], 0, False],
+        [[1, 2, 3, 4, 5, 6], 0, False],
+        [[90, 91], 2, True],
+        [[2], 0, True],
+    ]
+
+
 def _sequenced(steps: list[Any]) -> list[Any]:
     sequencer, results = Sequencer(3), []
     for step, seq in steps:

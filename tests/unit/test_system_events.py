@@ -190,6 +190,24 @@ async def test_an_operator_speaks_to_everybody(bus: EventBus, caplog: pytest.Log
     assert "maintenance" not in caplog.text
 
 
+@pytest.mark.parametrize(("device_type", "reached"), [(None, "socket"), ("mobile", "push")])
+async def test_an_operator_tells_one_user(device_type: str | None, reached: str) -> None:
+    """On a device, of the kind that was asked for; where there is none, by one push. Nobody else may."""
+    secret = "a secret of this test's own, thirty-two bytes and more"
+    app = create_app(Settings(secret_key=secret), store=MemoryStore())
+    chat = app.state.chat
+    operator, _ = chat.services.authentication.issue_token("operator", is_operator=True)
+    user, _ = chat.services.authentication.issue_token("user")
+    await chat.connections.presence_manager.add_user_to_online("ann", "k-1", device_type="web")
+    path, body = "/api/v1/operator/users/ann/notices", {"text": "your export is ready", "device_type": device_type}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        answer = await http.post(path, json=body, headers={"Authorization": f"Bearer {operator}"})
+        assert (answer.status_code, answer.json()) == (202, {"reached": reached})
+        refused = await http.post(path, json=body, headers={"Authorization": f"Bearer {user}"})
+        assert refused.status_code == 403
+    assert chat.notifications.queue.counts["enqueued"] == (reached == "push")
+
+
 async def test_a_request_that_fails_is_told() -> None:
     """By its id, and with no word of what was asked; the client gets an answer all the same."""
 
