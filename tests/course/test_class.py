@@ -145,7 +145,8 @@ class Pretended:
     def __call__(self, chapter: Any, _pristine: Any, cells: Any, limits: Any) -> list[Result]:
         self.graded += 1
         if self.graded == self.interrupt_at:
-            psutil.Process().send_signal(signal.SIGTERM)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):  # as people do: again and again
+                psutil.Process().send_signal(number)
             assert limits.stop.wait(10)
             raise Stopped
         if any("explode" in cell.source for cell in cells):
