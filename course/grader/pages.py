@@ -14,6 +14,7 @@ from pygments.token import Comment, Keyword, Name, String, Token
 from course.grader.plots import bars, histogram
 from course.grader.store import Graded, Row
 from course.grader.tables import number
+from course.judges.picture import LEFT, LONGEST
 from course.manifest import ChapterInfo, ExerciseInfo, load
 
 if TYPE_CHECKING:
@@ -89,10 +90,16 @@ def _explained(sheet: "Sheet", graded: Graded, question: "Question") -> dict[str
 def _row(title: str, row: Row) -> dict[str, Any]:
     return {
         "check": row.check, "title": title, "points": row.points, "max_points": row.max_points, "status": row.status,
-        "message": row.message, "steps": row.steps.split(" → ") if row.steps and not row.picture else [],
+        "message": row.message, "steps": _steps(row),
         "picture": Markup(row.picture),  # noqa: S704 - ours: the judge has drawn and escaped it
         "advice": load().misconceptions.get(row.misconception, ""),
     }  # fmt: skip
+
+
+def _steps(row: Row) -> list[str]:
+    """The failing case, where its picture does not show all of it."""
+    steps = row.steps.split(" → ") if row.steps else []
+    return steps if not row.picture or any(len(step) > LONGEST[LEFT] for step in steps) else []
 
 
 def highlighted(code: str) -> Markup:
