@@ -62,11 +62,11 @@ class PresenceAnnouncer:
                 self._changed.set()
 
     async def _until_others_listen(self) -> None:
-        if self._router.is_live:
-            return
+        was_live = self._router.is_live
         while not self._router.is_live:  # noqa: ASYNC110 - the broker has no event for it
             await asyncio.sleep(LOOK_S)
-        await asyncio.sleep(LISTENERS_BACK_S)
+        if not was_live:
+            await asyncio.sleep(LISTENERS_BACK_S)
 
     async def _try_to_publish(self) -> bool:
         pending, self._pending = self._pending, {}
