@@ -1,5 +1,6 @@
 """What operators and process managers are told."""
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -92,3 +93,18 @@ async def test_all_instances_as_json(http: httpx2.AsyncClient) -> None:
     assert (shown["status"], shown["now"]["connections"], shown["alerts"]) == ("ready", 0, [])
     assert {part["part"] for part in shown["parts"]} >= {"store", "broker", "push", "ai"}
     assert all(len(curve) == len(shown["curves"]["connections"]) for curve in shown["curves"].values())
+
+
+async def test_who_watches_is_no_traffic(
+    app: FastAPI, http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Health checks and a monitor page ask every second: they fill no log and dilute no share of errors."""
+    traffic = app.state.services.traffic
+    with caplog.at_level(logging.INFO):
+        for path in ("/healthz", "/readyz", "/metrics", "/api/v1/monitor?since=1"):
+            assert (await http.get(path)).status_code == 200
+        assert (traffic.asked, traffic.request_seconds.sum) == (0, 0)
+        assert [record for record in caplog.records if record.name == "reference_impl.api.requests"] == []
+        await http.get("/nowhere")
+    assert traffic.requests == {404: 1}
+    assert "GET /nowhere 404" in caplog.text
