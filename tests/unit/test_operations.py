@@ -1,5 +1,6 @@
 """What operators and process managers are told."""
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.app import create_app
+from reference_impl.core.queue_ports import Webhook
 from reference_impl.model.health import Health, HealthState
 from reference_impl.settings import Settings
+from tests.fakes import until
 
 
 class PushIsAway(ConsolePushProvider):
@@ -108,3 +111,28 @@ async def test_who_watches_is_no_traffic(
         await http.get("/nowhere")
     assert traffic.requests == {404: 1}
     assert "GET /nowhere 404" in caplog.text
+
+
+class Pager(Webhook):
+    """The operators' endpoint."""
+
+    def __init__(self) -> None:
+        self.notes: list[dict[str, Any]] = []
+
+    async def post(self, body: bytes, *, idempotency_key: str) -> None:
+        self.notes.append(json.loads(body))
+
+    async def stop(self) -> None:
+        pass
+
+
+async def test_an_alert_reaches_the_operators() -> None:
+    """The push provider is away: a running instance posts to the endpoint, and its page shows the alert."""
+    pager = Pager()
+    settings = Settings(demo_login=True, monitor_interval_s=0.01)
+    app = create_app(settings, store=MemoryStore(), push_provider=PushIsAway, alert_webhook=pager)
+    async with app.router.lifespan_context(app):
+        await until(lambda: pager.notes)
+        shown = app.state.services.board._source.read().alerts
+    assert (pager.notes[0]["alert"], pager.notes[0]["state"]) == ("push_away", "firing")
+    assert [alert.name for alert in shown] == ["push_away"]
