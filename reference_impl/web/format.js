@@ -23,6 +23,9 @@ export function day(timestamp, now = new Date()) {
   return (date.getFullYear() === now.getFullYear() ? DAY : YEAR).format(date);
 }
 
+/** Whether both are on one day, here. */
+export const isSameDay = (one, other) => startOfDay(new Date(one)) === startOfDay(new Date(other));
+
 /** The time today, the date before. */
 export function shortly(timestamp, now = new Date()) {
   const date = new Date(timestamp);

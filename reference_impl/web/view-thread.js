@@ -2,7 +2,7 @@
 
 import { contentOf, summaryOf } from "./content.js";
 import { byId, el, icon } from "./dom.js";
-import { count, day, list, time } from "./format.js";
+import { count, day, isSameDay, list, time } from "./format.js";
 import * as icons from "./icons.js";
 import { avatar } from "./view-list.js";
 
@@ -55,8 +55,10 @@ function place(parent, wanted) {
     held.delete(key);
     if (element && element.dataset.looks !== looks) {
       const fresh = make();
+      const hadFocus = element === document.activeElement;
       if (at === element) at = fresh;
       element.replaceWith(fresh);
+      if (hadFocus) fresh.focus();
       element = fresh;
     }
     element ??= make();
@@ -73,9 +75,13 @@ function place(parent, wanted) {
 function rows(store, conversation, pending, refused) {
   const wanted = [];
   const notes = [...conversation.notes];
+  const reached = {
+    read: conversation.othersAt("read", store.me.id),
+    delivered: conversation.othersAt("delivered", store.me.id),
+  };
   let before = null;
   for (const message of conversation.messages) {
-    const isNewDay = !before || day(before.timestamp) !== day(message.timestamp);
+    const isNewDay = !before || !isSameDay(before.timestamp, message.timestamp);
     if (isNewDay) wanted.push(divider(`day ${message.seq}`, day(message.timestamp)));
     while (notes.length && notes[0].afterSeq < message.seq) {
       const note = notes.shift();
@@ -84,7 +90,7 @@ function rows(store, conversation, pending, refused) {
     const isUnreadStart = conversation.readBefore !== null && message.seq === conversation.readBefore + 1;
     if (isUnreadStart) wanted.push(divider("unread", "New", "unread"));
     wanted.push(
-      messageRow(store, conversation, message, !isNewDay && !isUnreadStart && belongTogether(before, message)),
+      messageRow(store, conversation, message, reached, !isNewDay && !isUnreadStart && belongTogether(before, message)),
     );
     before = message;
   }
@@ -109,10 +115,10 @@ function divider(key, text, kind = "") {
   return { key, looks: text, make };
 }
 
-function messageRow(store, conversation, message, follows) {
+function messageRow(store, conversation, message, reached, follows) {
   const isMine = message.sender_id === store.me.id;
-  const state = isMine ? stateOf(conversation, message, store.me.id) : "";
-  const who = isMine && message === lastOf(conversation, store.me.id) ? reached(store, conversation, message) : "";
+  const state = isMine ? stateOf(message, reached) : "";
+  const who = isMine && message === lastOf(conversation, store.me.id) ? reachedText(store, conversation, message) : "";
   const replied = message.reply_to_message_id ? conversation.find(message.reply_to_message_id) : null;
   const name = isMine ? "You" : (message.sender_name ?? store.nameOf(message.sender_id));
   const looks = [follows, state, who, message.id, replied?.id, name].join("|");
@@ -149,9 +155,10 @@ function lastOf(conversation, userId) {
   return conversation.messages.findLast((one) => one.sender_id === userId);
 }
 
-function stateOf(conversation, message, userId) {
-  if (conversation.othersAt("read", userId) >= message.seq) return "read";
-  return conversation.othersAt("delivered", userId) >= message.seq ? "delivered" : "stored";
+/** `reached`: how far all others have come. */
+function stateOf({ seq }, reached) {
+  if (reached.read >= seq) return "read";
+  return reached.delivered >= seq ? "delivered" : "stored";
 }
 
 const STATES = { stored: "Stored by the server", delivered: "Delivered", read: "Read" };
@@ -165,7 +172,7 @@ function ticks(state) {
   );
 }
 
-function reached(store, conversation, message) {
+function reachedText(store, conversation, message) {
   const { read, delivered } = conversation.reachedBy(message);
   const names = (ids) => list(ids.map((id) => store.nameOf(id)));
   return [read.length && `Read by ${names(read)}`, delivered.length && `Delivered to ${names(delivered)}`]
