@@ -43,11 +43,13 @@ class Graded(msgspec.Struct, frozen=True):
 
 def row_of(result: Result) -> Row:
     """A result to keep."""
-    check = result.check
-    return Row(
-        check.id, result.points, check.points, result.status, result.message,
-        result.misconception, result.steps, result.picture, result.code,
-    )  # fmt: skip
+    check, texts = result.check, (result.misconception, result.steps, result.picture, result.code)
+    return Row(check.id, result.points, check.points, result.status, _text(result.message), *map(_text, texts))
+
+
+def _text(text: str) -> str:
+    """Without halves of characters, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def fingerprint(content: bytes, chapter: ChapterInfo, wall_clock_s: float) -> str:
