@@ -1,5 +1,6 @@
 """The live view's pure part: hops become rows, states before and after, missing arrows with reasons, and folds."""
 
+import json
 import random
 import re
 import xml.etree.ElementTree as ET
@@ -23,6 +24,8 @@ from course.workbench.views.timeline import Timeline
 from reference_impl.core.trace import Hop
 
 ROOM = "0198c0de-0000-7000-8000-00000000000a"
+ROOT = Path(__file__).resolve().parents[2]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PEOPLE = {"alice": (1, 0), "bob": (2, 0), "carol": (3, 1), "dave": (4, 1)}
 
 
@@ -366,6 +369,15 @@ def test_names_can_not_break_a_drawing() -> None:
     assert as_table([], view.label) == "nothing has happened yet"
     assert "nothing has happened yet" in as_mermaid([], [])
     assert ET.fromstring(as_svg([], [], "")).tag.endswith("svg")  # noqa: S314
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/*.ipynb")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_notebook_has_a_widget_stored(path: Path) -> None:
+    """Without its kernel JupyterLab would show an error in its place, not the drawing that is stored beside it."""
+    document = json.loads(path.read_text())
+    outputs = [output for cell in document["cells"] for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if WIDGET in output.get("data", {})]
+    assert "widgets" not in document["metadata"]
 
 
 # -- the files -------------------------------------------------------------------------------------------------
