@@ -83,9 +83,19 @@ def token(
 def check(
     chapter: Annotated[int | None, typer.Argument(help="The chapter's number; all of them if left out.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Grade again at every save, until Ctrl-C.")] = False,
+    hint: Annotated[str | None, typer.Option(metavar="CHECK", help="Show the next hint for a check: 1.1.")] = None,
+    reset: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Start an exercise anew: 1, or 1.1.")] = None,
+    solution: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Our solution, once you have yours.")] = None,
 ) -> None:
-    """Grade your own exercises: points, what fails, the smallest case, a hint."""
-    raise typer.Exit(_module("course.grader.local").run_check(chapter, watch))
+    """Grade your own exercises: points, what fails, the smallest case, what to do next."""
+    work = _module("course.grader.local")
+    if hint is not None:
+        raise typer.Exit(work.show_hint(hint))
+    if reset is not None:
+        raise typer.Exit(work.reset(reset))
+    if solution is not None:
+        raise typer.Exit(work.show_solution(solution))
+    raise typer.Exit(work.run_check(chapter, watch))
 
 
 @app.command()
@@ -101,6 +111,12 @@ def grade(
     work = _module("course.grader.batch")
     code = work.run_grade(submissions, out, jobs=jobs, timeout_s=timeout, chapters=chapter, again=again)
     raise typer.Exit(code)
+
+
+@app.command()
+def release(out: Annotated[Path, typer.Option(help="An empty folder, or an earlier copy to update.")]) -> None:
+    """Write the student's copy: exercises, notebooks, lessons; no solutions, no hidden checks."""
+    raise typer.Exit(_module("course.grader.release").run_release(out))
 
 
 @app.command()

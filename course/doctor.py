@@ -17,6 +17,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from course.grader.process import isolation
 from course.run_tests import find_browser
 from course.workbench.redis_server import find_redis
 
@@ -47,7 +48,18 @@ def run(*, as_json: bool) -> int:
 
 def examine() -> list[Finding]:
     """All findings, the important ones first."""
-    return [_python(), _packages(), _redis(), _sqlite(), _event_loop(), _jupyter(), _browser(), *_machine(), *_ports()]
+    return [
+        _python(),
+        _packages(),
+        _redis(),
+        _sqlite(),
+        _event_loop(),
+        _jupyter(),
+        _browser(),
+        _isolation(),
+        *_machine(),
+        *_ports(),
+    ]
 
 
 def table(findings: list[Finding]) -> Table:
@@ -124,6 +136,14 @@ def _browser() -> Finding:
     if (found := find_browser()) is None:
         return Finding("browser for tests", "limited", "no Chromium", "the browser tests are skipped")
     return Finding("browser for tests", "good", found)
+
+
+def _isolation() -> Finding:
+    """Whether `course grade` can keep a submission away from the rest of this machine."""
+    if (reason := isolation()) == "":
+        return Finding("isolated grading", "good", "namespaces: no network, a read-only view, no leftovers")
+    cost = "a submission could read your files and use the network: grade as a user of its own, see docs/grading.md"
+    return Finding("isolated grading", "limited", reason, cost)
 
 
 def _machine() -> list[Finding]:

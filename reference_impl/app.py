@@ -74,7 +74,6 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
     add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
-
     add_metrics_route(app, chat_system)
     for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
@@ -93,34 +92,29 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
     recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
     traffic = make("traffic", Traffic)
-
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
-    broker = make("broker", shared.broker)
-    presence_store = make("presence_store", shared.presence_store)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
-    slot_store = make("slot_store", shared.slot_store)
-    message_quota = make("message_quota", shared.message_quota)
 
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
-        broker=broker,
+        broker=make("broker", shared.broker),
         instance_id=instance_id,
         recorder=recorder,
         signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
         rate_limit_window=settings.rate_limit_window_s,
         rate_limit_max_messages=settings.rate_limit_max_messages,
-        quota=message_quota,
+        quota=make("message_quota", shared.message_quota),
     )
     connection_slots = make(
         "connection_slots",
         ConnectionSlots,
-        store=slot_store,
+        store=make("slot_store", shared.slot_store),
         limits=ConnectionLimits(
             per_user=settings.max_connections_per_user,
             per_address=settings.max_connections_per_ip,
@@ -144,7 +138,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     presence_manager = make(
         "presence_manager",
         PresenceManager,
-        store=presence_store,
+        store=make("presence_store", shared.presence_store),
         announce=presence_announcer.announce,
         lease_s=settings.presence_lease_s,
         recorder=recorder,
@@ -214,7 +208,6 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
         patience_s=settings.heartbeat_timeout_s,
     )
-
     messages = make(
         "message_service",
         MessageService,
@@ -262,11 +255,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connections,
         confirmations=confirmations,
         authentication=make(
-            "authentication_service",
-            AuthenticationService,
-            secret_key=secret_key,
-            clock=clock,
-            tickets=tickets,
+            "authentication_service", AuthenticationService, secret_key=secret_key, clock=clock, tickets=tickets
         ),
         access=make(
             "access_service",
@@ -286,6 +275,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ),
         messages=messages,
         activity=activity,
+        broadcasting=broadcasting,
         traffic=traffic,
         monitor=watch.monitor,
         board=watch.board,

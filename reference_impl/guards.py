@@ -132,6 +132,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         """A piece of a message."""
+        if self._has_failed:
+            return
         if len(self.frames) >= MAX_FRAGMENTS:
             self._fail(1009)
         else:
@@ -139,7 +141,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answers, unless the peer does not read: its pongs would pile up here."""
-        if self.writable.is_set():
+        if self.writable.is_set() and not self._has_failed:
             super().handle_ping()
         else:
             self.conn.data_to_send()

@@ -1,5 +1,6 @@
 """What an instance counts, in Prometheus' text format."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
@@ -82,11 +83,8 @@ class ChatCollector(Collector):
         doors = self._chat.services.doors
         return [
             ("chat_connections", "WebSocket connections now", len(manager.index)),
-            (
-                "chat_sockets_waiting",
-                "Sockets that have not signed in yet",
-                len(doors.waiting_room),
-            ),
+            ("chat_tasks", "Tasks of the event loop; if they only grow they leak", len(asyncio.all_tasks())),
+            ("chat_sockets_waiting", "Sockets that have not signed in yet", len(doors.waiting_room)),
             ("chat_connected_users", "Users with a connection here", len(manager.connections_by_user)),
             ("chat_conversations", "Conversations with a member here", len(connections.conversation_feeds)),
             ("chat_outbox_frames", "Frames waiting for a socket", sum(len(one.outbox) for one in manager.index)),

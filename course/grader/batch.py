@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,15 +52,14 @@ def run_grade(
     limits = Limits(timeout_s, hidden=(str(submissions.resolve()), str(out.resolve())))
     batch = Batch(Store(out / "kept"), limits, {c.name: exercise(c.name) for c in chosen}, again=again)
     tasks = [Task(student, chapter) for student in students for chapter in chosen]
-    with _terminate_like_ctrl_c():
-        graded, interrupted = batch.run(tasks, jobs)
-    said = write_reports(out, chosen, students, graded)
+    with _interrupts_set(batch.stop):
+        graded = batch.run(tasks, jobs)
+        said = write_reports(out, chosen, students, graded)
     for line in said:
         console.print(line, markup=False)
-    if interrupted:
-        console.print(
-            f"\nInterrupted: {len(graded)} of {len(tasks)} notebooks are graded, and {out} holds their results."
-        )
+    if len(graded) < len(tasks):
+        console.print(f"\nInterrupted: {len(graded)} of {len(tasks)} notebooks are graded.", markup=False)
+        console.print(f"Their results are in {out}.", markup=False)
         console.print("Run the same command again to go on from here.")
         return INTERRUPTED
     sys.stdout.write(f"{len(students)} students, {len(tasks)} notebooks: {out / 'class.html'}\n")
@@ -68,15 +67,18 @@ def run_grade(
 
 
 @contextlib.contextmanager
-def _terminate_like_ctrl_c() -> Iterator[None]:
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+def _interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the batch, not the program: the results are still to be written."""
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def interrupt(*_: Any) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_out(out: Path, submissions: Path) -> None:
@@ -93,29 +95,25 @@ class Batch:
 
     def __init__(self, store: Store, limits: Limits, pristine: dict[str, Notebook], *, again: bool) -> None:
         self._store = store
-        self._stop = threading.Event()
-        self._limits = limits._replace(stop=self._stop)
+        self.stop = threading.Event()
+        self._limits = limits._replace(stop=self.stop)
         self._pristine = pristine
         self._again = again
 
-    def run(self, tasks: list[Task], jobs: int) -> tuple[list[Graded], bool]:
-        """All results there are, in the order of ``tasks``, and whether somebody pressed Ctrl-C."""
-        done: dict[int, Graded] = {}
+    def run(self, tasks: list[Task], jobs: int) -> list[Graded]:
+        """The results, in the order of ``tasks``; of some only when ``stop`` was set."""
         with _progress() as bar, ThreadPoolExecutor(jobs) as pool:
             line = bar.add_task("Grading", total=len(tasks))
-            futures = {pool.submit(self._one, task): number for number, task in enumerate(tasks)}
-            try:
-                for future in as_completed(futures):
-                    task = tasks[futures[future]]
-                    if (graded := future.result()) is not None:
-                        done[futures[future]] = graded
-                    shown = f"{task.student.name[:30]} {task.chapter.name}"
-                    bar.update(line, advance=1, description=escape(shown))
-            except KeyboardInterrupt:
-                self._stop.set()
+            futures = [pool.submit(self._one, task) for task in tasks]
+            left = set(futures)
+            while left and not self.stop.is_set():
+                done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
+                bar.update(line, advance=len(done))
+            if self.stop.is_set():
                 bar.update(line, description="Stopping")
                 pool.shutdown(wait=True, cancel_futures=True)
-        return [done[number] for number in sorted(done)], self._stop.is_set()
+        results = [future.result() for future in futures if not future.cancelled()]
+        return [graded for graded in results if graded is not None]
 
     def _one(self, task: Task) -> Graded | None:
         """One notebook; whatever is in it, it has a result. None after an interrupt."""
@@ -123,7 +121,7 @@ class Batch:
         cells: list[Cell] = []
         mark = ""
         try:
-            if self._stop.is_set():
+            if self.stop.is_set():
                 return None
             content = task.student.content(name)
             mark = fingerprint(content, task.chapter, self._limits.wall_clock_s)

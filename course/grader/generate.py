@@ -1,21 +1,23 @@
 """Writes ``exercises/`` from ``solutions/``: ``python -m course.grader.generate``.
 
-What a learner has written into answer cells of an exercise that is there already is kept.
+What a learner has written into an exercise that is there already is kept: answers, and cells of their own.
 """
 
 import sys
 from pathlib import Path
 
-from course.grader.notebooks import Notebook, answers_of, read, spliced, stub_of, write
+from course.grader.notebooks import Notebook, merged, read, stub_of, write
 from course.manifest import ROOT, load
 
 
 def exercise(name: str, current: Path | None = None) -> Notebook:
-    """The learner's notebook of a chapter, with the answers from ``current`` if that is there."""
-    stub = stub_of(read(ROOT / "solutions" / f"{name}.ipynb"))
+    """The learner's notebook of a chapter, with what was written into ``current`` if that is there."""
+    solution = ROOT / "solutions" / f"{name}.ipynb"
+    # A student's copy has no solutions; there, the notebook as it was handed out lies ready.
+    stub = stub_of(read(solution)) if solution.exists() else read(ROOT / "course" / "pristine" / f"{name}.ipynb")
     if current is None or not current.exists():
         return stub
-    return spliced(stub, answers_of(read(current)))
+    return merged(stub, read(current))
 
 
 def main() -> int:

@@ -102,9 +102,27 @@ def spliced(pristine: Notebook, answers: dict[str, str]) -> Notebook:
     return made
 
 
-def without_markers(source: str) -> str:
-    """Without the comments by which a cell tells nbval not to look."""
-    return NBVAL_MARKER.sub("# (marker removed)", source)
+def merged(pristine: Notebook, theirs: Notebook) -> Notebook:
+    """A newer pristine notebook with everything a learner has written into an older one.
+
+    Answers go into their cells; cells of their own stay behind the cell they came after. An answer whose cell is
+    gone from the course stays as a cell of their own.
+    """
+    made = spliced(pristine, answers_of(theirs))
+    ours = {grade_id(cell) for cell in pristine.cells}
+    own: dict[str | None, list[Any]] = {}
+    after, seen = None, set()
+    for cell in copied(theirs).cells:
+        name = grade_id(cell)
+        doubled = name in seen and is_answer(cell)
+        seen.add(name)
+        if name in ours and not doubled:
+            after = name
+        elif name is None or is_answer(cell):
+            cell.metadata.pop("nbgrader", None)
+            own.setdefault(after, []).append(cell)
+    made.cells = [*own.get(None, []), *(one for cell in made.cells for one in [cell, *own.get(grade_id(cell), [])])]
+    return made
 
 
 def is_tampered(pristine: Notebook, theirs: Notebook) -> bool:

@@ -78,14 +78,15 @@ def _answer(exercise: ExerciseInfo, pristine: Notebook, theirs: list[Cell], own:
         cells[name] = NBVAL_MARKER.sub("# (marker removed)", theirs[place].source)
     last = max((n for n, c in enumerate(theirs) if c.name in _checks_of(exercise)), default=len(theirs))
     helpers = [one for one in own if one[0] != place and (one[0] < last or last < place)]
-    needed = _needed("\n".join(cells.values()), exercise.subject, helpers)
-    sources = {name: source for name, source in cells.items() if source.strip()}
-    started = any(source.strip() != stubs[name].strip() for name, source in sources.items()) or bool(needed)
+    written = any(source.strip() != stubs[name].strip() for name, source in cells.items())
+    needed = _needed("\n".join(cells.values()) if written else "", exercise.subject, helpers)
+    # With all of it in cells of their own, the stub would only define the same name again.
+    sources = {name: source for name, source in cells.items() if source.strip() and (written or not needed)}
     everything = "\n".join([*sources.values(), *(source for _, source in needed)])
     reaches = REACHES_INTO_GRADING.search(everything)
     before = [source for number, source in needed if number < place]
     after = [source for number, source in needed if number > place]
-    return Answer(before, sources, after, started, notes, reaches[0] if reaches else "")
+    return Answer(before, sources, after, written or bool(needed), notes, reaches[0] if reaches else "")
 
 
 def _checks_of(exercise: ExerciseInfo) -> set[str]:

@@ -52,6 +52,7 @@ class LabClient:
         """When ``connected`` came, in nanoseconds on the machine's monotonic clock."""
         self._websocket = websocket
         self._note_hop = note_hop
+        self._is_stalled = False
         self._taken: set[int] = set()
         self._arrived = asyncio.Event()
         self._reader = asyncio.create_task(self._read(), name=f"client {user}")
@@ -107,11 +108,13 @@ class LabClient:
     def stall(self) -> None:
         """Stops reading from the network, as a client does that hangs. The socket stays open."""
         self._note_hop("client_stalled", self)
+        self._is_stalled = True
         self._websocket.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Reads again."""
         self._note_hop("client_reads_again", self)
+        self._is_stalled = False
         self._websocket.transport.resume_reading()
 
     async def close(self) -> None:
@@ -136,6 +139,13 @@ class LabClient:
     def is_open(self) -> bool:
         """Whether the connection stands."""
         return not self._reader.done()
+
+    @property
+    def state(self) -> str:
+        """How the connection is: ``open``, ``stalled``, ``closed, 1013``."""
+        if not self.is_open:
+            return f"closed, {self._websocket.close_code or 1006}"
+        return "stalled" if self._is_stalled else "open"
 
     async def _read(self) -> None:
         with suppress(ConnectionClosed):

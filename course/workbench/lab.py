@@ -18,8 +18,10 @@ from course.workbench.lab_settings import lab_settings
 from course.workbench.live import LiveView, LiveViews
 from course.workbench.recorder import LabRecorder
 from course.workbench.sign_in import SignIn, open_socket
+from course.workbench.topology import topology_of
 from course.workbench.trace import Trace
 from course.workbench.views.state import InstanceState
+from course.workbench.views.topology import Topology
 
 __all__ = ["Lab", "SignIn"]
 
@@ -249,7 +251,14 @@ class Lab:
     @property
     def redis(self) -> LabRedis:
         """The Redis between the instances: ``await lab.redis.pause()``, ``await lab.redis.cut(instance=1)`` …"""
-        return LabRedis(self._cluster.redis, self._cluster.links, self._recorder.fault)
+        return LabRedis(
+            self._cluster.redis,
+            self._cluster.links,
+            prefix=self.key_prefix,
+            name_of=self._with_names,
+            note_fault=self._recorder.fault,
+            note_command=self._recorder.command,
+        )
 
     def pid(self, instance: int) -> int | None:
         """The process id of an instance; None when it does not run."""
@@ -277,6 +286,11 @@ class Lab:
         """
         return self._live.open(messages, expected or [])
 
+    def topology(self) -> Topology:
+        """Who is connected to what at this moment, and how instances, links and connections are."""
+        names = self._names()
+        return topology_of(self._cluster, self.clients, lambda name: names.get(name or "", "all of them"))
+
     def __repr__(self) -> str:
         lines = [f"Lab with {len(self._cluster.instances)} instances, Redis: {self._cluster.redis.choice.kind}"]
         for number, process in enumerate(self._cluster.instances):
@@ -296,6 +310,11 @@ class Lab:
 
     def _names(self) -> dict[str, str]:
         return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
+
+    def _with_names(self, text: str) -> str:
+        for conversation_id, name in self._names().items():
+            text = text.replace(conversation_id, name)
+        return text
 
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there

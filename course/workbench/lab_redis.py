@@ -6,10 +6,12 @@ from typing import Any
 
 from course.errors import UserError
 from course.workbench.fault_proxy import FaultProxy
+from course.workbench.redis_monitor import NoteCommand, RedisMonitor, state_of
 from course.workbench.redis_server import RedisChoice, RedisServer
+from course.workbench.views.redis_state import RedisState
 
 
-def note_nothing(_fault: str, _where: str, **_detail: Any) -> None:
+def note_nothing(*_what: Any, **_detail: Any) -> None:
     """For a Redis that nobody draws."""
 
 
@@ -21,12 +23,25 @@ class LabRedis:
     """
 
     def __init__(
-        self, server: RedisServer, links: dict[int, FaultProxy], note_fault: Callable[..., None] = note_nothing
+        self,
+        server: RedisServer,
+        links: dict[int, FaultProxy],
+        *,
+        prefix: str = "",
+        name_of: Callable[[str], str] = str,
+        note_fault: Callable[..., None] = note_nothing,
+        note_command: NoteCommand = note_nothing,
     ) -> None:
-        """``note_fault`` is told what is done and where, for whoever draws it."""
+        """``prefix`` is that of the lab's keys; ``name_of`` puts names for ids in a text.
+
+        ``note_fault`` and ``note_command`` are told what is done and where, for whoever draws it.
+        """
         self._server = server
         self._links = links
+        self._prefix = prefix
+        self._name_of = name_of
         self._note = note_fault
+        self._note_command = note_command
 
     @property
     def url(self) -> str:
@@ -64,6 +79,17 @@ class LabRedis:
         """It is killed and started again at the same address, with nothing in it."""
         self._note("restart", "Redis")
         await self._server.restart()
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def monitor(self) -> RedisMonitor:
+        """The commands of the instances, one by one: ``async with lab.redis.monitor() as seen: …``."""
+        self._chosen(None)
+        return RedisMonitor(self.url, self._links, prefix=self._prefix, name_of=self._name_of, note=self._note_command)
+
+    async def keys(self) -> RedisState:
+        """The lab's keys and channels at this moment."""
+        return await state_of(self.url, self._prefix, self._name_of)
 
     # -- the links -------------------------------------------------------------------------------------------
 

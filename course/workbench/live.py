@@ -10,6 +10,7 @@ from typing import Any
 import anywidget
 import msgspec
 import traitlets
+from uuid_utils import uuid7
 
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import Cluster
@@ -44,6 +45,9 @@ class LiveView(anywidget.AnyWidget):
     _esm = VIEWS / "live.js"
     _css = VIEWS / "live.css"
 
+    key = traitlets.Unicode().tag(sync=True)
+    """By which the page's parts find each other."""
+
     snapshot = traitlets.Any().tag(sync=True, to_json=lambda _value, view: view._snapshot())
     """All there is now: what a page that has just been opened begins with. Later rows are sent one by one."""
 
@@ -66,7 +70,7 @@ class LiveView(anywidget.AnyWidget):
         self._missing: list[Missing] = []
         self._lock = threading.Lock()  # a page asks for everything on a thread of Jupyter's
         self._loop = asyncio.get_running_loop()
-        super().__init__()
+        super().__init__(key=str(uuid7()))
         self.on_msg(self._on_message)
 
     # -- for people and programs -----------------------------------------------------------------------------

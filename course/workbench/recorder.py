@@ -59,6 +59,11 @@ class LabRecorder:
         fault = {"name": name} | detail
         self.hops.append(Hop(t=time.monotonic_ns(), instance=where, hop="fault", detail=fault))
 
+    def command(self, t: int, instance: str, command: str, carries: list[str]) -> None:
+        """Notes a command that Redis has got from an instance, and the ids in it."""
+        detail = {"command": command, "carries": carries}
+        self.hops.append(Hop(t=t, instance=instance, hop="redis_command", detail=detail))
+
     def number_of(self, client: Any) -> int:
         """In the order in which they were first heard of. The lab keeps its clients, so none takes another's place."""
         return self._numbers.setdefault(id(client), len(self._numbers) + 1)

@@ -162,6 +162,7 @@ def _how_to_open(cluster: Cluster) -> str:
         chat = f"Chat as alice:  {first}/?user=alice\nChat as bob:    {second}/?user=bob"
     else:
         chat = f"Chat:           {first}/   (sign in with what `course token alice` prints)"
+    chat += f"\nMonitor:        {first}/monitor"
     return f"{chat}\nFor programs:   {first}/docs and {first}/asyncapi.json; `course token alice` prints a token\n"
 
 

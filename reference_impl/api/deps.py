@@ -19,6 +19,7 @@ from reference_impl.model.errors import AuthenticationFailed, Forbidden
 from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.authentication_service import AuthenticationService, Identity
+from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
 from reference_impl.settings import Settings
@@ -35,6 +36,7 @@ class Services:
     conversations: ConversationService
     messages: MessageService
     activity: ActivityService
+    broadcasting: BroadcastingService
     connections: DistributedConnectionManager
     confirmations: DeliveryConfirmations
     event_bus: EventBus

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from reference_impl.api.deps import Services
@@ -64,9 +65,10 @@ class FrameActions:
         """Begins to send what was missed. Does not wait; one that still runs gives way to it."""
         if (running := self._replays.get(conversation_id)) is not None:
             running.cancel()
-        self._replays[conversation_id] = asyncio.create_task(
+        replay = self._replays[conversation_id] = asyncio.create_task(
             self._replay(conversation_id, last_seq, running), name=f"replay {self._connection.connection_id}"
         )
+        replay.add_done_callback(partial(self._replay_ended, conversation_id))
 
     async def stop(self) -> None:
         """The connection has gone: ends its replays, and its user's typing."""
@@ -137,6 +139,10 @@ class FrameActions:
         except Exception:
             logger.exception("connection %s: resuming failed", self._connection.connection_id)
             self._connection.close(CloseCode.INTERNAL_ERROR, "server error")
+
+    def _replay_ended(self, conversation_id: str, replay: asyncio.Task[None]) -> None:
+        if self._replays.get(conversation_id) is replay:
+            del self._replays[conversation_id]
 
     def _conversation_of(self, frame: ConversationFrame) -> str:
         """The conversation a frame is about. Raises ``Invalid``."""

@@ -5,9 +5,13 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from reference_impl.api.deps import CurrentOperator, ServicesDep
-from reference_impl.api.schemas import AnnouncementRequest
+from reference_impl.api.schemas import AnnouncementRequest, NoticeRequest, NoticeResponse
+from reference_impl.model.conversations import validated_user_id
 from reference_impl.model.event_factories import create_system_notification
 from reference_impl.model.events import Audience, Severity
+from reference_impl.model.notification_content import BODY_CHARACTERS, NotificationData, shortened
+from reference_impl.model.server_frames import SystemNotificationData
+from reference_impl.services.broadcasting_service import Reached
 
 router = APIRouter(prefix="/api/v1/operator", tags=["operators"])
 
@@ -26,6 +30,19 @@ async def announce(body: AnnouncementRequest, operator: CurrentOperator, service
             user_id=operator.user_id,
         )
     )
+
+
+@router.post("/users/{user_id}/notices", status_code=202)
+async def notify(
+    user_id: str, body: NoticeRequest, _operator: CurrentOperator, services: ServicesDep
+) -> NoticeResponse:
+    """Tells one user something: on their devices, else by a push. It is not kept."""
+    data = SystemNotificationData(level=body.level, code="notice", text=body.text)
+    push = NotificationData(title="Notice", body=shortened(body.text, BODY_CHARACTERS), conversation_id="")
+    reached = await services.broadcasting.send_direct_message(
+        validated_user_id(user_id), data, push, device_type=body.device_type
+    )
+    return NoticeResponse(reached="socket" if reached is Reached.BY_SOCKET else "push")
 
 
 @router.get("/bans")

@@ -105,5 +105,6 @@ async def page_config(request: Request, services: ServicesDep) -> PageConfig:
     return PageConfig(
         instance_id=services.settings.instance_id,
         demo_login=services.settings.demo_login,
+        max_message_bytes=services.settings.max_message_size,
         peer_urls=request.app.state.peer_urls,
     )

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +11,7 @@ from uuid_utils import uuid7
 from reference_impl.api.errors import error_answer
 from reference_impl.core.traffic import Traffic
 from reference_impl.logs import belonging_to
+from reference_impl.model.event_factories import create_system_error
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class RequestMiddleware:
                 await self._app(scope, receive, send_with_id)
             except Exception:
                 logger.exception("a request failed")
+                _tell(scope["app"].state.services, request_id)
                 if not status:
                     self._traffic.errors["server_error"] += 1
                     words = "the server failed; the request id finds it in its log"
@@ -68,3 +71,16 @@ def _path_of(scope: Scope) -> str:
     raw: bytes | None = scope.get("raw_path")
     path = raw.decode("latin-1").partition("?")[0] if raw is not None else quote(scope["path"])
     return path[:LONGEST_PATH]
+
+
+def _tell(services: Any, request_id: str) -> None:
+    """``services`` are those of ``deps.py``, which imports this module."""
+    services.event_bus.publish(
+        create_system_error(
+            "request_failed",
+            "an HTTP request failed; the log has it by its id",
+            source="http",
+            timestamp=services.clock(),
+            request_id=request_id,
+        )
+    )

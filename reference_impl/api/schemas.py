@@ -90,6 +90,18 @@ class AnnouncementRequest(_Request):
     level: Literal["info", "warning", "error"] = "info"
 
 
+class NoticeRequest(AnnouncementRequest):
+    """What an operator has to say to one user; on devices of one type alone, if it is named."""
+
+    device_type: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class NoticeResponse(BaseModel):
+    """How the user was told: on a socket, or, since they had none of that kind, by a push that is on its way."""
+
+    reached: Literal["socket", "push"]
+
+
 class MessageCreateRequest(_Request):
     """A new message. Sender, time and number are the server's."""
 
@@ -131,8 +143,9 @@ class DeviceResponse(BaseModel):
 
 class PageConfig(BaseModel):
     """What a page needs to know of the instance that served it. ``peer_urls``: where the same conversations can be
-    had when this instance does not answer."""
+    had when this instance does not answer. ``max_message_bytes``: of a frame, as JSON."""
 
     instance_id: str
     demo_login: bool
+    max_message_bytes: int
     peer_urls: tuple[str, ...]

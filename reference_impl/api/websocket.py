@@ -47,7 +47,7 @@ class WebSocketTransport(Transport):
             self._accepted = True
 
     async def send_text(self, text: str) -> None:
-        """Sends one text frame; waits while the peer's side of the network is full."""
+        """Sends one text frame; waits while the peer's side of the network is full. Raises ``OSError``."""
         try:
             await self._websocket.send({"type": "websocket.send", "text": text})
         except WebSocketDisconnect as error:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -138,8 +137,7 @@ class Connection:
         self.close(CloseCode.INTERNAL_ERROR, "connection ended", discard=True)
         if self._writer is not None:
             self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            await asyncio.wait([self._writer])
 
     async def written(self) -> None:
         """Returns when the writer has ended: everything queued is on the network, or the peer is dead."""
@@ -163,6 +161,9 @@ class Connection:
             logger.debug("connection %s is dead: %s", self.connection_id, error)
             self.left(VANISHED)
             self.close(CloseCode.INTERNAL_ERROR, "peer gone", discard=True)
+        except Exception:
+            logger.exception("connection %s: the writer failed", self.connection_id)
+            self.close(CloseCode.INTERNAL_ERROR, "server error", discard=True)
         finally:
             if self._give_up is not None:
                 self._give_up.cancel()

@@ -81,6 +81,16 @@ class ConversationFeed:
         if self._last_seq is not None and (self._repair is None or self._repair.done()):
             self._repair = asyncio.create_task(self._read_missing(), name=f"repair {self.conversation_id}")
 
+    async def come_to(self, head: int) -> None:
+        """Waits until everything up to ``head``, which is in the store, is delivered here, or the feed is closed."""
+        while self.last_seq < head:
+            self.catch_up()
+            if (repair := self._repair) is not None:
+                await asyncio.wait([repair])
+                if repair.cancelled():
+                    return
+                repair.result()  # raises what the repair met
+
     async def close(self) -> None:
         """Ends a running repair."""
         if self._repair is not None:

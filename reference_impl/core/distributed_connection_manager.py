@@ -29,7 +29,7 @@ from reference_impl.model.bus_messages import (
 )
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
-from reference_impl.model.errors import Unavailable
+from reference_impl.model.errors import Forbidden, Unavailable
 from reference_impl.model.event_factories import create_user_event
 from reference_impl.model.events import EventTypes
 from reference_impl.model.presence import PresenceChange
@@ -157,7 +157,11 @@ class DistributedConnectionManager:
         Raises ``Forbidden`` or ``Unavailable``; then the connection is not live on this conversation.
         """
         feed = await self.conversation_feeds.join(conversation_id, connection)
-        await self._replay.run(connection, feed, last_seq)
+        try:
+            await self._replay.run(connection, feed, last_seq)
+        except Forbidden:
+            await self.conversation_feeds.leave(conversation_id, connection)
+            raise
 
     async def disconnect(self, connection_id: str, *, lost: bool = False) -> None:
         """Removes a connection everywhere. ``lost``: it vanished and may come back. A second time is no error."""

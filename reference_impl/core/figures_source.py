@@ -48,6 +48,10 @@ class FiguresSource:
         self._window = SlidingWindow(WINDOW_S)
         self._curves: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=POINTS))
 
+    def note_silent(self, instances: int) -> None:
+        """So many others are not heard of: the monitor alarms somebody."""
+        self._monitor.silent_instances = instances
+
     def read(self) -> InstanceFigures:
         """Everything as of now, and a point more on each curve."""
         self._window.add(self._now(), self._totals())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
@@ -15,12 +15,18 @@ logger = logging.getLogger(__name__)
 
 MakePing = Callable[[Connection], EncodedFrame]
 
+ROUNDS = 4
+"""Rounds in an interval: a connection is looked at so often, and a silent one is noticed so late at most."""
+
+SLICES = 16
+"""Parts of a round. Ten thousand connections that came at once are not pinged at once: nothing else would move."""
+
 
 class HeartbeatManager:
     """Pings the connections of this instance and gives up the silent ones.
 
-    It reads from no socket: the one reader of a connection reports signs of life. It is one task for all
-    connections: a timer each would be ten thousand timers.
+    It reads from no socket: the one reader of a connection reports signs of life. It is one timer for all
+    connections, which goes round them slice by slice: a timer each would be ten thousand timers.
     """
 
     def __init__(self, connection_manager: ConnectionManager, policy: HeartbeatPolicy, *, make_ping: MakePing) -> None:
@@ -41,17 +47,28 @@ class HeartbeatManager:
             self._task = None
 
     async def _beat(self) -> None:
+        pause = self.policy.interval_s / ROUNDS / SLICES
         while True:
-            await asyncio.sleep(self.policy.interval_s / 4)
-            self.check(time.monotonic())
+            everybody = tuple(self.connection_manager.index)
+            for number in range(SLICES):
+                await asyncio.sleep(pause)
+                self._try_to_check(everybody[number::SLICES])
 
-    def check(self, now: float) -> None:
-        """Pings and gives up what is due at ``now``, seconds on the monotonic clock."""
-        for connection in self.connection_manager.index:
+    def _try_to_check(self, connections: Iterable[Connection]) -> None:
+        try:
+            self.check(time.monotonic(), connections)
+        except Exception:
+            logger.exception("a round of the heartbeat failed, going on")
+
+    def check(self, now: float, connections: Iterable[Connection] | None = None) -> None:
+        """Pings and gives up what is due at ``now``, seconds on the monotonic clock: of these, or of all."""
+        for connection in self.connection_manager.index if connections is None else connections:
+            if connection.is_closing:
+                continue
             action = self.policy.decide(now=now, last_heard=connection.last_heard, last_pinged=connection.last_pinged)
             if action is HeartbeatAction.PING:
                 connection.last_pinged = now
                 connection.send(self._make_ping(connection))
-            elif action is HeartbeatAction.GIVE_UP and not connection.is_closing:
+            elif action is HeartbeatAction.GIVE_UP:
                 logger.info("connection %s: nothing heard for %g s", connection.connection_id, self.policy.timeout_s)
                 connection.close(CloseCode.INTERNAL_ERROR, "heartbeat timeout", discard=True)

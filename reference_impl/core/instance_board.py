@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 POST_S = 1.0
 """How often: one round trip a second, whatever the traffic, and however many people look."""
 
-KEPT_S = 60.0
-"""How long an instance that has died is shown as gone."""
+KEPT_S = 300.0
+"""How long an instance that has died is shown as gone: longer than the monitor takes to look."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(InstanceFigures).decode
@@ -30,19 +30,19 @@ class InstanceBoard:
     """
 
     def __init__(self, *, board: Board, source: FiguresSource, instance_id: str, clock: Clock) -> None:
-        self.is_away = False
-        """Whether the last post failed: then the others are shown as they were."""
         self._board = board
         self._source = source
         self._instance_id = instance_id
         self._clock = clock
         self._own = source.read()
         self._others: dict[str, InstanceFigures] = {}
-        self._seen_at = 0.0  # when the board was last read, seconds since 1970
+        self._reading_since: float | None = None  # without an outage, seconds since 1970
+        self._has_complained = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begins to post. Returns at once, also when the board is away."""
+        self._own = self._source.read()  # the one from before the start knows of nothing yet
         self._task = asyncio.create_task(self._post_forever(), name="instance board")
 
     async def stop(self) -> None:
@@ -58,18 +58,28 @@ class InstanceBoard:
             logger.info("this instance will be shown as gone for a while: %s", error)
         await self._board.stop()
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last post failed: then the others are shown as they were."""
+        return self._reading_since is None
+
     def instances(self) -> list[InstanceFigures]:
         """All that are known, this one included, by id."""
         now = self._clock().timestamp()
-        others = [judged(figures, now, board_seen_at=self._seen_at) for figures in self._others.values()]
+        others = [judged(figures, now, reading_since=self._reading_since) for figures in self._others.values()]
         return sorted([self._own, *others], key=lambda figures: figures.instance_id)
 
     async def post(self) -> None:
         """Once, now. Raises ``Unavailable``."""
         self._own = self._source.read()
-        notes = await self._board.post(self._instance_id, _encode(self._own), KEPT_S)
+        try:
+            notes = await self._board.post(self._instance_id, _encode(self._own), KEPT_S)
+        except Unavailable:
+            self._reading_since = None
+            raise
         self._others = {name: found for name, note in notes.items() if (found := self._read(name, note)) is not None}
-        self._seen_at = self._clock().timestamp()
+        self._reading_since = self._reading_since or self._clock().timestamp()
+        self._source.note_silent(sum(figures.status == "gone" for figures in self.instances()))
 
     def _read(self, name: str, note: bytes) -> InstanceFigures | None:
         if name == self._instance_id:
@@ -83,15 +93,18 @@ class InstanceBoard:
     async def _post_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            await self._try_to_post()
             due = loop.time() + POST_S
             await asyncio.sleep(POST_S)
             self._source.loop_lag_s = max(0.0, loop.time() - due)
-            try:
-                await self.post()
-                self.is_away = False
-            except Unavailable as error:
-                if not self.is_away:
-                    logger.warning("the other instances do not see this one: %s", error)
-                self.is_away = True
-            except Exception:
-                logger.exception("posting on the board failed, going on")
+
+    async def _try_to_post(self) -> None:
+        try:
+            await self.post()
+            self._has_complained = False
+        except Unavailable as error:
+            if not self._has_complained:
+                logger.warning("the other instances do not see this one: %s", error)
+            self._has_complained = True
+        except Exception:
+            logger.exception("posting on the board failed, going on")

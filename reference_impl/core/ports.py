@@ -29,7 +29,10 @@ class Transport(Protocol):
         """Completes the handshake. A second call does nothing."""
 
     async def send_text(self, text: str) -> None:
-        """Hands one frame to the network; waits while the peer is not reading. Raises when the peer is gone."""
+        """Hands one frame to the network; waits while the peer is not reading.
+
+        Raises ``OSError`` or ``RuntimeError`` when the peer is gone.
+        """
 
     async def close(self, code: int, reason: str) -> None:
         """Sends a close frame. Does nothing when the peer is gone."""

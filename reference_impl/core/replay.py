@@ -9,7 +9,7 @@ from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.conversation_feed import ConversationFeed
 from reference_impl.core.ports import Store
 from reference_impl.model.envelope import encode_frame, encode_new_message
-from reference_impl.model.errors import Forbidden
+from reference_impl.model.errors import Forbidden, Unavailable
 from reference_impl.model.resume import plan_resume
 from reference_impl.model.server_frames import ResumedData
 
@@ -42,10 +42,11 @@ class Replay:
         conversation_id = feed.conversation_id
         self._connections.unsubscribe(connection, conversation_id)
         await self._require_access(connection, conversation_id)
-        head = (await self._store.heads([conversation_id]))[conversation_id]
-        feed.expect(head)
-        plan = plan_resume(last_seq, max(head, feed.last_seq))
-        data = ResumedData(recovered=plan.recovered, seq=max(head, feed.last_seq))
+        # A feed that is behind would go on with messages that the client has, or is about to get from here.
+        await feed.come_to((await self._store.heads([conversation_id]))[conversation_id])
+        head = feed.last_seq
+        plan = plan_resume(last_seq, head)
+        data = ResumedData(recovered=plan.recovered, seq=head)
         resumed = encode_frame(data, conversation_id=conversation_id, timestamp=self._clock())
         if not await connection.send_when_room(resumed):
             return
@@ -55,6 +56,8 @@ class Replay:
             if came_to is None:
                 return
             sent = came_to
+        if connection.connection_id not in feed.members:
+            raise Forbidden("no longer a participant")  # removed after the last page was read
         self._connections.subscribe(connection, conversation_id)  # in the turn of the comparison: nothing between
 
     async def _send_page(self, connection: Connection, feed: ConversationFeed, after_seq: int) -> int | None:
@@ -64,6 +67,8 @@ class Replay:
         """
         await self._require_access(connection, feed.conversation_id)
         page = await self._store.history(feed.conversation_id, after_seq=after_seq, limit=PAGE)
+        if not page:
+            raise Unavailable("the store has less than it had")
         for message in page:
             if message.seq > feed.last_seq:
                 break

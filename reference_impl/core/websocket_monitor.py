@@ -42,6 +42,8 @@ class WebSocketMonitor:
         self.metrics: dict[str, float | None] = {}
         """Of the last sample. ``error_rate`` is None when too little was asked for to say."""
         self.interval_s = interval_s
+        self.silent_instances = 0
+        """Others that nothing is heard of: set by whoever hears them."""
         self._connections = connection_manager
         self._traffic = traffic
         self._relay = relay
@@ -131,6 +133,7 @@ class WebSocketMonitor:
             "instance_full": active / self._connections.max_connections,
             "error_rate": self.metrics["error_rate"],
             "dead_letters": sum(queue.sizes.dead for queue in self._queues),
+            "instance_gone": self.silent_instances,
             "slow_consumers": self._window.per_second("slow") * 60,
             "outbox_lag": self._relay.lag_s,
             **{f"{health.part}_away": not health.is_ok for health in self.health()},

@@ -46,9 +46,14 @@ def chat_alerts(thresholds: AlertThresholds, parts: Iterable[str]) -> list[Alert
         _rule(
             "outbox_lag", f"stored messages have been waiting for over {lag_s:g} s to be announced", lag_s, clear=0.5
         ),
+        # One sample is enough: it has been silent for several posts already.
+        _rule("instance_gone", "an instance was not heard of any more, and did not stop in order", 0, in_a_row=1),
         *(_rule(f"{part}_away", f"{part}: away, or failing", 0.5) for part in parts),
     ]
 
 
-def _rule(name: str, text: str, threshold: float, *, is_error: bool = True, clear: float = 0.9) -> AlertRule:
-    return AlertRule(name=name, text=text, threshold=threshold, clear_at=threshold * clear, is_error=is_error)
+def _rule(
+    name: str, text: str, threshold: float, *, is_error: bool = True, clear: float = 0.9, in_a_row: int = 2
+) -> AlertRule:
+    clear_at = threshold * clear
+    return AlertRule(name=name, text=text, threshold=threshold, clear_at=clear_at, is_error=is_error, in_a_row=in_a_row)

@@ -40,12 +40,13 @@ SILENT_S = 5.0
 """Without a word for so long, an instance counts as gone: it would have posted several times."""
 
 
-def judged(figures: InstanceFigures, now: float, *, board_seen_at: float) -> InstanceFigures:
+def judged(figures: InstanceFigures, now: float, *, reading_since: float | None) -> InstanceFigures:
     """Another instance's figures, with what its silence means. All times are seconds since 1970.
 
-    While we can not read the board, that we hear nothing says nothing of the others.
+    ``reading_since``: when the board was first read without an outage since; None while it is away. It is silence only
+    where something could have been heard: the others may not have come back to the board yet, either.
     """
     if now - figures.at <= SILENT_S:
         return figures
-    is_board_read = now - board_seen_at <= SILENT_S
-    return msgspec.structs.replace(figures, status="gone" if is_board_read else "unknown")
+    could_be_heard = reading_since is not None and now - reading_since > SILENT_S
+    return msgspec.structs.replace(figures, status="gone" if could_be_heard else "unknown")

@@ -146,13 +146,18 @@ class PushFallback:
         return {user_id: NOBODY_HEARS if user_id in silent else when for user_id, when in since.items()}
 
     async def _ask_for(self, pushes: list[Push]) -> None:
+        pushes = await self._without_the_deaf(pushes)
         for start in range(0, len(pushes), AT_ONCE):
             asking = [
                 self._notifications.send_push_notification(push.user_id, notification_of(push.message))
                 for push in pushes[start : start + AT_ONCE]
-                if push.user_id != ASSISTANT_ID  # a program has no phone; it reads the store
             ]
             self.asked += sum(await asyncio.gather(*asking))
+
+    async def _without_the_deaf(self, pushes: list[Push]) -> list[Push]:
+        """Nobody who is banned hears by push what they may not hear; and a program has no phone, it reads the store."""
+        access = await self._store.access_of(sorted({push.user_id for push in pushes})) if pushes else {}
+        return [push for push in pushes if push.user_id != ASSISTANT_ID and not access[push.user_id].is_banned]
 
     async def _decide_forever(self) -> None:
         looked_at = time.monotonic()

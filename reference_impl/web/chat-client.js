@@ -11,7 +11,8 @@
  * It does what course/chat_client/ does in Python, for `/ws` instead of `/ws/{conversation_id}`.
  *
  * Events, each with a `detail`:
- *   state      {phase, …}   connecting {base} · live {base, instanceId, behind} · waiting {retryAt, code, reason} · stopped · ended {code, reason}
+ *   state      {phase, …}   connecting {base} · live {base, instanceId, behind} · waiting {retryAt, code, reason} ·
+ *                           stopped · ended {code, reason}
  *   message    {message, caughtUp}     in `seq` order; `caughtUp`: it is an answer to a `resume`
  *   resumed    {conversationId, recovered, missed}
  *   heads      {conversationId: seq}   all conversations of the user, when connected and with each ping
@@ -20,12 +21,10 @@
  *   frame      {action, data, conversation_id, …}   everything else
  */
 
-import { AUTHENTICATION_FAILED, NO_CLOSE_FRAME, NORMAL, ReconnectPolicy } from "./reconnect.js";
+import { Connection } from "./connection.js";
+import { ReconnectPolicy } from "./reconnect.js";
 import { Sequencer } from "./sequencer.js";
 
-const CONNECT_TIMEOUT_S = 10;
-const HEARTBEAT_INTERVAL_S = 30; // if the server does not say how often it pings
-const MISSED_HEARTBEATS = 3;
 const GAP_GRACE_S = 1; // a missing message may have been overtaken, or be one of our own without its ack
 const RETRY_AFTER_S = 1; // if the server does not say after how long
 
@@ -36,19 +35,7 @@ export class ChatClient extends EventTarget {
   /** Messages on their way: client_message_id → {conversationId, frame, at}. */
   pending = new Map();
   userId = null;
-  #bases;
-  #askToken;
-  #device;
-  #policy;
-  #token = null;
-  #isTokenRefused = false;
-  #attempts = 0;
-  #socket = null; // the one that may still speak
-  #isLive = false;
-  #openedAt = null;
-  #timer = null; // the next attempt
-  #silence = null; // fires when nothing was heard for too long
-  #silenceS = CONNECT_TIMEOUT_S;
+  #connection;
   #sequencers = new Map(); // conversation id → Sequencer
   #catchingUp = new Map(); // conversation id → the head that an answer to `resume` goes up to
   #gaps = new Map(); // conversation id → timer of its repair
@@ -60,30 +47,31 @@ export class ChatClient extends EventTarget {
    */
   constructor({ bases, token, deviceId = null, deviceType = "web", pending = [], policy = new ReconnectPolicy() }) {
     super();
-    this.#bases = bases;
-    this.#askToken = token;
-    this.#device = { device_type: deviceType, ...(deviceId && { device_id: deviceId }) };
-    this.#policy = policy;
+    this.#connection = new Connection({
+      bases,
+      token,
+      policy,
+      query: { device_type: deviceType, ...(deviceId && { device_id: deviceId }) },
+      onFrame: (frame, base) => this.#take(frame, base),
+      onState: (state) => this.#tell("state", state),
+      onDown: () => this.#down(),
+    });
     for (const one of pending) this.pending.set(one.frame.client_message_id, one);
   }
 
   /** Connects, at once; also out of a pause. */
   start() {
-    clearTimeout(this.#timer);
-    if (this.#socket === null) this.#connect();
+    this.#connection.start();
   }
 
   /** Says goodbye and stays away until `start`. What is sent meanwhile waits. */
   stop() {
-    clearTimeout(this.#timer);
-    this.#hangUp(NORMAL);
-    this.#tell("state", { phase: "stopped" });
+    this.#connection.stop();
   }
 
-  /** A newer token of the same user, for this connection too. */
+  /** A newer token of the same user, for the open connection too. */
   renew(token) {
-    this.#token = token;
-    this.#put({ type: "auth", token });
+    this.#connection.renew(token);
   }
 
   /** Sends a text message; over as many connections as that takes, it is stored once. Returns its id of ours. */
@@ -121,93 +109,24 @@ export class ChatClient extends EventTarget {
     for (const kind of ["read", "delivered"]) this.#marks.delete(`${kind} ${conversationId}`);
   }
 
-  // ---- connections: one after the other, until a close says not to --------------------------------------------
-
-  async #connect() {
-    const bases = this.#bases();
-    const base = bases[this.#attempts++ % bases.length];
-    const socket = { close: () => {} }; // holds the place while the token is asked for
-    this.#socket = socket;
-    this.#openedAt = null;
-    this.#tell("state", { phase: "connecting", base });
-    try {
-      this.#token ??= await this.#askToken({ refused: this.#isTokenRefused });
-    } catch (error) {
-      if (this.#socket === socket) this.#ended(socket, NO_CLOSE_FRAME, String(error?.message ?? error));
-      return;
-    }
-    if (this.#socket !== socket) return; // stopped meanwhile
-    if (this.#token === null) return this.#giveUp(AUTHENTICATION_FAILED, "not signed in");
-    this.#open(base);
-  }
-
-  #open(base) {
-    // The token goes into the handshake as a subprotocol. In the URL it would be in logs and histories.
-    const url = `${base.replace(/^http/, "ws")}/ws?${new URLSearchParams(this.#device)}`;
-    const socket = new WebSocket(url, ["chat.v1", `bearer.${this.#token}`]);
-    this.#socket = socket;
-    this.#expectWithin(CONNECT_TIMEOUT_S);
-    socket.onmessage = ({ data }) => socket === this.#socket && this.#take(data, base);
-    socket.onclose = ({ code, reason }) => this.#ended(socket, code, reason);
-  }
-
-  #ended(socket, code, reason) {
-    if (socket !== this.#socket) return; // we hung up ourselves, and have gone on
-    const lasted = this.#openedAt === null ? null : (performance.now() - this.#openedAt) / 1000;
-    this.#hangUp();
-    this.#isTokenRefused = code === AUTHENTICATION_FAILED;
-    if (this.#isTokenRefused) this.#token = null;
-    const pause = this.#policy.pauseAfter(code, reason, lasted);
-    if (pause === null) return this.#giveUp(code, reason);
-    this.#timer = setTimeout(() => this.start(), pause * 1000);
-    this.#tell("state", { phase: "waiting", retryAt: Date.now() + pause * 1000, code, reason });
-  }
-
-  #giveUp(code, reason) {
-    this.#hangUp();
-    this.#tell("state", { phase: "ended", code, reason });
-  }
-
-  #hangUp(code) {
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#isLive = false;
-    this.#catchingUp.clear();
-    clearTimeout(this.#silence);
-    for (const timer of this.#gaps.values()) clearTimeout(timer);
-    this.#gaps.clear();
-    socket?.close(code);
-  }
-
-  /** From now on the connection counts as dead when nothing is heard for `seconds`. A goodbye would wait for an answer. */
-  #expectWithin(seconds) {
-    this.#silenceS = seconds;
-    clearTimeout(this.#silence);
-    const socket = this.#socket;
-    this.#silence = setTimeout(() => this.#ended(socket, NO_CLOSE_FRAME, `silent for ${seconds} s`), seconds * 1000);
-  }
-
   #put(frame) {
-    if (this.#isLive) this.#socket.send(JSON.stringify(frame));
+    this.#connection.put(frame);
   }
 
   #tell(kind, detail) {
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
 
-  // ---- frames ------------------------------------------------------------------------------------------------
+  #down() {
+    this.#catchingUp.clear();
+    for (const timer of this.#gaps.values()) clearTimeout(timer);
+    this.#gaps.clear();
+  }
 
-  /** A frame that can not be read is skipped: if a message was in it, that is a gap, and gaps are repaired. */
-  #take(text, base) {
-    this.#expectWithin(this.#silenceS);
-    let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      return;
-    }
+  #take(frame, base) {
     const data = frame?.data ?? {};
     const take = {
+      __proto__: null,
       connected: () => this.#connected(frame, base),
       new_message: () => this.#message(data),
       ack: () => this.#acked(frame),
@@ -216,16 +135,13 @@ export class ChatClient extends EventTarget {
       error: () => this.#error(frame),
     }[frame?.action];
     if (take) take();
-    else this.#tell("frame", frame);
+    else if (frame?.action) this.#tell("frame", frame);
   }
 
   #connected(frame, base) {
     const { user_id, instance_id, heartbeat_interval, heads } = frame.data;
     this.userId = user_id;
-    this.#isLive = true;
-    this.#openedAt = performance.now();
-    this.#policy.connected();
-    this.#expectWithin(MISSED_HEARTBEATS * (heartbeat_interval || HEARTBEAT_INTERVAL_S));
+    this.#connection.established(heartbeat_interval);
     const behind = Object.keys(heads).filter((conversationId) => this.#isBehind(conversationId, heads[conversationId]));
     this.#tell("state", { phase: "live", base, instanceId: instance_id, behind });
     for (const conversationId of behind) this.#resume(conversationId);
@@ -259,9 +175,10 @@ export class ChatClient extends EventTarget {
       sender_id: this.userId, sender_type: "user", sender_name: null, timestamp: frame.timestamp,
     }; // prettier-ignore
     this.track(message.conversation_id, seq - 1);
-    const ready = this.#sequencers.get(message.conversation_id).offerOwn(message);
-    this.#settle(client_message_id);
-    this.#handOut(message.conversation_id, ready);
+    const sequencer = this.#sequencers.get(message.conversation_id);
+    this.#handOut(message.conversation_id, sequencer.offerOwn(message));
+    // One that has to wait for the messages before it stays with the pending ones: it must not vanish meanwhile.
+    if (seq <= sequencer.lastSeq) this.#settle(client_message_id);
   }
 
   #handOut(conversationId, messages) {

@@ -19,7 +19,7 @@ export class Composer {
   #typedAt = 0;
   #ends = null;
 
-  /** `send(text, fields)` · `tellTyping(conversationId, isTyping)` */
+  /** `send(text, fields)`, which returns false for what is too long · `tellTyping(conversationId, isTyping)` */
   constructor({ send, tellTyping }) {
     this.#send = send;
     this.#tellTyping = tellTyping;
@@ -53,7 +53,8 @@ export class Composer {
   replyTo(message, name = "") {
     this.#replyTo = message;
     byId("replying").hidden = message === null;
-    if (message) byId("replying-to").replaceChildren("Reply to ", el("b", {}, name), " ", el("span", {}, summaryOf(message)));
+    if (message)
+      byId("replying-to").replaceChildren("Reply to ", el("b", {}, name), " ", el("span", {}, summaryOf(message)));
     byId("message-text").focus();
   }
 
@@ -69,10 +70,11 @@ export class Composer {
     const text = byId("message-text").value.trim();
     if (!text) return;
     this.#stopTyping();
-    this.#send(text, {
+    const isOnItsWay = this.#send(text, {
       ...(this.#isImportant && { is_important: true }),
       ...(this.#replyTo && { reply_to_message_id: this.#replyTo.id }),
     });
+    if (!isOnItsWay) return setText(byId("message-problem"), "This is too long for one message.");
     byId("message-text").value = "";
     this.replyTo(null);
     this.#setImportant(false);

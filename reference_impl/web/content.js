@@ -17,7 +17,9 @@ export function contentOf({ type, content }) {
 export function summaryOf({ type, content }) {
   if (type === "media") return `File: ${nameOf(content)}`;
   if (type === "structured") return "Structured data";
-  return String(content?.text ?? "").replace(/\s+/g, " ").trim();
+  return String(content?.text ?? "")
+    .replace(/\s+/g, " ")
+    .trim();
 }
 
 /** `url` if it leads to the web; null for anything else, such as `javascript:`. */
@@ -55,7 +57,11 @@ function media(content) {
     "p.file",
     {},
     href === null ? el("span.file-name", {}, name) : link(href, name),
-    el("span.hint", {}, href === null ? `${mimeType} · an address that this page does not open` : `${mimeType} · ${new URL(href).host}`),
+    el(
+      "span.hint",
+      {},
+      href === null ? `${mimeType} · an address that this page does not open` : `${mimeType} · ${new URL(href).host}`,
+    ),
   );
 }
 
@@ -69,5 +75,10 @@ function nameOf({ url, name, file_name: fileName, alt }) {
 function structured(content) {
   const text = JSON.stringify(content, null, 2);
   const shown = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}\n…` : text;
-  return el("details.structured", { open: text.length < 400 }, el("summary", {}, "Structured data"), el("pre", {}, shown));
+  return el(
+    "details.structured",
+    { open: text.length < 400 },
+    el("summary", {}, "Structured data"),
+    el("pre", {}, shown),
+  );
 }

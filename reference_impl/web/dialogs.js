@@ -70,7 +70,15 @@ function on(id, kind, react) {
 
 /** "Bob, carol" → ["bob", "carol"] */
 function named(text) {
-  return [...new Set(text.split(",").map((name) => name.trim()).filter(Boolean).map((name) => person(name).id))];
+  return [
+    ...new Set(
+      text
+        .split(",")
+        .map((name) => name.trim())
+        .filter(Boolean)
+        .map((name) => person(name).id),
+    ),
+  ];
 }
 
 function toggle(user, store) {
@@ -85,7 +93,13 @@ function drawSuggestions(store) {
   const users = [...new Set([...SUGGESTED, ...store.everybody])].filter((id) => id !== store.me.id).slice(0, 8);
   const focused = document.activeElement?.dataset?.user;
   byId("new-suggestions").replaceChildren(
-    ...users.map((id) => el("button.chip", { type: "button", "aria-pressed": String(chosen.includes(id)), data: { user: id } }, store.nameOf(id))),
+    ...users.map((id) =>
+      el(
+        "button.chip",
+        { type: "button", "aria-pressed": String(chosen.includes(id)), data: { user: id } },
+        store.nameOf(id),
+      ),
+    ),
   );
   if (focused) document.querySelector(`#new-suggestions [data-user="${CSS.escape(focused)}"]`)?.focus();
 }

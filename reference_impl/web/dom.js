@@ -28,6 +28,23 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const drawn = new WeakMap();
+
+/**
+ * Gives `parent` new children, those that `make()` returns, if `looks` is not what it was. Focus stays where it was
+ * inside, by the name or address of what had it.
+ */
+export function redraw(parent, looks, make) {
+  const text = JSON.stringify(looks);
+  if (drawn.get(parent) === text) return;
+  drawn.set(parent, text);
+  const focused = parent.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  parent.replaceChildren(...make());
+  if (focused !== null) [...parent.querySelectorAll("a, button")].find((one) => nameOf(one) === focused)?.focus();
+}
+
+const nameOf = (element) => element.getAttribute("href") ?? element.getAttribute("aria-label") ?? element.textContent;
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A line drawing on a 24 × 24 grid, one path; for the eye only: the element around it has the name. */

@@ -1,7 +1,12 @@
 /** Times, counts and names in words. */
 
 const TIME = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const SECONDS = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const SECONDS = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const DAY = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
 const YEAR = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
 const SHORT = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
@@ -17,6 +22,9 @@ export function day(timestamp, now = new Date()) {
   if (ago === 1) return "Yesterday";
   return (date.getFullYear() === now.getFullYear() ? DAY : YEAR).format(date);
 }
+
+/** Whether both are on one day, here. */
+export const isSameDay = (one, other) => startOfDay(new Date(one)) === startOfDay(new Date(other));
 
 /** The time today, the date before. */
 export function shortly(timestamp, now = new Date()) {

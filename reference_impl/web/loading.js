@@ -77,7 +77,10 @@ export class Loading {
   async people() {
     const ids = this.#store.everybody;
     for (let at = 0; at < ids.length; at += ASKED_AT_ONCE) {
-      const some = ids.slice(at, at + ASKED_AT_ONCE).map(encodeURIComponent).join(",");
+      const some = ids
+        .slice(at, at + ASKED_AT_ONCE)
+        .map(encodeURIComponent)
+        .join(",");
       const online = await this.#api.get(`/presence?user_ids=${some}`);
       for (const [id, isOnline] of Object.entries(online)) this.#store.online.set(id, isOnline);
     }

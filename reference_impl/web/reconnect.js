@@ -38,7 +38,7 @@ export class ReconnectPolicy {
     if (code === AUTHENTICATION_FAILED && ++this.#rejections > 1) return null;
     if (code === RESTARTING) return this.random() * restartSpread(reason);
     this.#failures += 1;
-    if (code === CONNECTION_LIMIT) return this.longest * (1 + this.random()) / 2;
+    if (code === CONNECTION_LIMIT) return (this.longest * (1 + this.random())) / 2;
     return this.random() * this.#limit(this.#failures - 1);
   }
 

@@ -80,7 +80,7 @@ export class Sequencer {
 
   #released() {
     const ready = [];
-    for (let next; (next = this.#held.get(this.lastSeq + 1)); ) {
+    for (let next; (next = this.#held.get(this.lastSeq + 1));) {
       this.#held.delete(next.seq);
       this.lastSeq = next.seq;
       ready.push(next);

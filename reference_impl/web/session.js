@@ -63,7 +63,11 @@ export class Session {
     kept.set("session", { id, name });
     const leftS = (new Date(answer.expires_at) - Date.now()) / 1000;
     clearTimeout(this.#renewal);
-    const again = () => this.#demoToken({ id, name }).then((token) => this.onRenewed(token), () => {});
+    const again = () =>
+      this.#demoToken({ id, name }).then(
+        (token) => this.onRenewed(token),
+        () => {},
+      );
     this.#renewal = setTimeout(again, Math.max(5, leftS - RENEW_BEFORE_S) * 1000);
     return answer.access_token;
   }
@@ -128,7 +132,9 @@ export function person(name) {
 
 function claimsOf(token) {
   try {
-    const bytes = Uint8Array.from(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) =>
+      c.charCodeAt(0),
+    );
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return null;

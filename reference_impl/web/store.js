@@ -117,10 +117,16 @@ class Conversation {
     if (this.messages.length) this.lastAt = this.messages.at(-1).timestamp;
   }
 
+  /** Says something after the last message; in place of what was said there before. */
+  note(text) {
+    this.notes = [...this.notes.filter(({ afterSeq }) => afterSeq !== this.lastSeq), { afterSeq: this.lastSeq, text }];
+  }
+
   /** Forgets the earliest messages of very many. */
   trim() {
     if (this.messages.length < 2 * HELD) return;
     this.messages.splice(0, this.messages.length - HELD);
+    this.notes = this.notes.filter(({ afterSeq }) => afterSeq >= this.firstSeq);
     this.hasEarlier = true;
   }
 

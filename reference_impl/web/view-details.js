@@ -1,6 +1,6 @@
 /** People, devices and the connection, on the right. */
 
-import { byId, el, icon, setText } from "./dom.js";
+import { byId, el, icon, redraw, setText } from "./dom.js";
 import { timeWithSeconds } from "./format.js";
 import * as icons from "./icons.js";
 import { isProgram } from "./store.js";
@@ -10,34 +10,47 @@ export function renderPeople(store) {
   const conversation = store.open;
   byId("people-section").hidden = conversation === null;
   if (conversation === null) return;
-  const isCreator = conversation.creatorId === store.me.id;
-  byId("people").replaceChildren(...conversation.memberIds.map((id) => person(store, conversation, id, isCreator)));
+  const people = conversation.memberIds.map((id) => describe(store, conversation, id));
+  redraw(byId("people"), people, () => people.map(person));
 }
 
-function person(store, conversation, id, isCreator) {
+function describe(store, conversation, id) {
   const isMe = id === store.me.id;
-  const name = store.nameOf(id);
   const online = isProgram(id) ? undefined : isMe || (store.online.get(id) ?? false);
   const presence = isProgram(id) ? `answers to @${id}` : online ? "online" : "offline";
   const role = [presence, id === conversation.creatorId && "began it"].filter(Boolean).join(" · ");
+  return { id, name: store.nameOf(id), isMe, online, role, mayRemove: conversation.creatorId === store.me.id && !isMe };
+}
+
+function person({ id, name, isMe, online, role, mayRemove }) {
   return el(
     "li",
     {},
     avatar(name, { online, small: true }),
     el("span.who", { dir: "auto" }, isMe ? `${name} (you)` : name, el("span.hint", {}, role)),
-    isCreator && !isMe && el("button.icon-button.remove", { type: "button", data: { user: id }, "aria-label": `Remove ${name}` }, icon(icons.close)),
+    mayRemove &&
+      el(
+        "button.icon-button.remove",
+        { type: "button", data: { user: id }, "aria-label": `Remove ${name}` },
+        icon(icons.close),
+      ),
   );
 }
 
 export function renderDevices(devices, ownId) {
   const known = { web: "Browser", mobile: "Phone", desktop: "Desktop", tablet: "Tablet", bot: "Program" };
-  byId("devices").replaceChildren(
-    ...devices.map(({ device_id: id, device_type: type }) =>
+  redraw(byId("devices"), devices, () =>
+    devices.map(({ device_id: id, device_type: type }) =>
       el(
         "li",
         {},
         el("span.dot.good", { "aria-hidden": "true" }),
-        el("span.who", {}, known[type] ?? type, el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13))),
+        el(
+          "span.who",
+          {},
+          known[type] ?? type,
+          el("span.hint", {}, id === ownId ? "this one" : `${id ?? "without a name"}`.slice(0, 13)),
+        ),
       ),
     ),
   );
@@ -46,7 +59,10 @@ export function renderDevices(devices, ownId) {
 const SAYS = {
   connecting: ["warn", ({ base }) => `Connecting to ${host(base)}`],
   live: ["good", ({ instanceId }) => `Live on ${instanceId}`],
-  waiting: ["warn", ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`],
+  waiting: [
+    "warn",
+    ({ retryAt }) => `No connection · again in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`,
+  ],
   stopped: ["bad", () => "Offline, as you asked"],
   ended: ["bad", ({ reason }) => `Ended${reason ? `: ${reason}` : ""}`],
 };
@@ -65,12 +81,13 @@ export function renderConnection(state, servers, ownBase) {
   setText(byId("connection-state"), text);
   setText(byId("offline"), state.phase === "stopped" || state.phase === "ended" ? "Go online" : "Go offline");
   byId("try-now").hidden = state.phase !== "waiting";
-  byId("servers").replaceChildren(
-    ...servers.map((base) =>
+  const current = state.phase === "live" ? state.base : null;
+  redraw(byId("servers"), [servers, current], () =>
+    servers.map((base) =>
       el(
         "li",
-        { "aria-current": state.phase === "live" && state.base === base && "true" },
-        el(`span.dot${state.phase === "live" && state.base === base ? ".good" : ""}`, { "aria-hidden": "true" }),
+        { "aria-current": base === current && "true" },
+        el(`span.dot${base === current ? ".good" : ""}`, { "aria-hidden": "true" }),
         host(base),
         base === ownBase && el("span.hint", {}, "served this page"),
       ),
@@ -81,7 +98,9 @@ export function renderConnection(state, servers, ownBase) {
 /** One line more of what happened; the newest is on top. */
 export function noteEvent(text, date = new Date()) {
   const events = byId("events");
-  events.prepend(el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)));
+  events.prepend(
+    el("li", {}, el("time", { datetime: date.toISOString() }, timeWithSeconds(date)), el("span", {}, text)),
+  );
   while (events.children.length > 60) events.lastElementChild.remove();
 }
 

@@ -1,16 +1,14 @@
 /** The conversations on the left. */
 
 import { summaryOf } from "./content.js";
-import { byId, el } from "./dom.js";
+import { byId, el, redraw } from "./dom.js";
 import { count, hue, initials, shortly } from "./format.js";
 import { isProgram } from "./store.js";
 
 export function renderList(store) {
-  const list = byId("conversations");
-  const focused = document.activeElement?.closest?.("#conversations a")?.hash;
-  list.replaceChildren(...store.sorted.map((conversation) => row(store, conversation)));
-  byId("no-conversations").hidden = store.conversations.size > 0;
-  if (focused) list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  const rows = store.sorted.map((conversation) => describe(store, conversation));
+  redraw(byId("conversations"), rows, () => rows.map(row));
+  byId("no-conversations").hidden = rows.length > 0;
 }
 
 /** A round picture of letters; with a dot where presence is known. */
@@ -20,22 +18,34 @@ export function avatar(name, { online, small } = {}) {
   return el("span.with-dot", {}, letters, el(`span.presence${online ? ".good" : ""}`, { "aria-hidden": "true" }));
 }
 
-function row(store, conversation) {
-  const unread = conversation.unread(store.me.id);
-  const others = conversation.memberIds.filter((id) => id !== store.me.id);
-  const isOpen = conversation.id === store.openId;
-  const partner = others.length === 1 && !isProgram(others[0]) ? others[0] : null;
+function describe(store, conversation) {
+  const { id, title, lastAt, memberIds } = conversation;
+  const others = memberIds.filter((one) => one !== store.me.id);
+  const hasPartner = others.length === 1 && !isProgram(others[0]);
+  return {
+    id,
+    title,
+    lastAt,
+    online: hasPartner ? (store.online.get(others[0]) ?? false) : undefined,
+    unread: conversation.unread(store.me.id),
+    isOpen: id === store.openId,
+    preview: preview(store, conversation),
+  };
+}
+
+function row({ id, title, lastAt, online, unread, isOpen, preview }) {
   return el(
     "li",
     {},
     el(
       `a.conversation${unread ? ".unread" : ""}`,
-      { href: `#c=${conversation.id}`, "aria-current": isOpen && "page" },
-      avatar(conversation.title, partner === null ? {} : { online: store.online.get(partner) ?? false }),
-      el("span.title", { dir: "auto" }, conversation.title),
-      el("time.when", { datetime: conversation.lastAt }, shortly(conversation.lastAt)),
-      el("span.preview", { dir: "auto" }, preview(store, conversation)),
-      unread > 0 && el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
+      { href: `#c=${id}`, "aria-current": isOpen && "page" },
+      avatar(title, { online }),
+      el("span.title", { dir: "auto" }, title),
+      el("time.when", { datetime: lastAt }, shortly(lastAt)),
+      el("span.preview", { dir: "auto" }, preview),
+      unread > 0 &&
+        el("span.badge", {}, String(unread), el("span.only-sr", {}, ` ${count(unread, "message")} not read`)),
     ),
   );
 }

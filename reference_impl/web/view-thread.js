@@ -2,7 +2,7 @@
 
 import { contentOf, summaryOf } from "./content.js";
 import { byId, el, icon } from "./dom.js";
-import { count, day, list, time } from "./format.js";
+import { count, day, isSameDay, list, time } from "./format.js";
 import * as icons from "./icons.js";
 import { avatar } from "./view-list.js";
 
@@ -55,8 +55,10 @@ function place(parent, wanted) {
     held.delete(key);
     if (element && element.dataset.looks !== looks) {
       const fresh = make();
+      const hadFocus = element === document.activeElement;
       if (at === element) at = fresh;
       element.replaceWith(fresh);
+      if (hadFocus) fresh.focus();
       element = fresh;
     }
     element ??= make();
@@ -73,9 +75,13 @@ function place(parent, wanted) {
 function rows(store, conversation, pending, refused) {
   const wanted = [];
   const notes = [...conversation.notes];
+  const reached = {
+    read: conversation.othersAt("read", store.me.id),
+    delivered: conversation.othersAt("delivered", store.me.id),
+  };
   let before = null;
   for (const message of conversation.messages) {
-    const isNewDay = !before || day(before.timestamp) !== day(message.timestamp);
+    const isNewDay = !before || !isSameDay(before.timestamp, message.timestamp);
     if (isNewDay) wanted.push(divider(`day ${message.seq}`, day(message.timestamp)));
     while (notes.length && notes[0].afterSeq < message.seq) {
       const note = notes.shift();
@@ -83,7 +89,9 @@ function rows(store, conversation, pending, refused) {
     }
     const isUnreadStart = conversation.readBefore !== null && message.seq === conversation.readBefore + 1;
     if (isUnreadStart) wanted.push(divider("unread", "New", "unread"));
-    wanted.push(messageRow(store, conversation, message, !isNewDay && !isUnreadStart && belongTogether(before, message)));
+    wanted.push(
+      messageRow(store, conversation, message, reached, !isNewDay && !isUnreadStart && belongTogether(before, message)),
+    );
     before = message;
   }
   for (const note of notes) wanted.push(divider(`note ${note.afterSeq}`, note.text, "note"));
@@ -107,16 +115,18 @@ function divider(key, text, kind = "") {
   return { key, looks: text, make };
 }
 
-function messageRow(store, conversation, message, follows) {
+function messageRow(store, conversation, message, reached, follows) {
   const isMine = message.sender_id === store.me.id;
-  const state = isMine ? stateOf(conversation, message, store.me.id) : "";
-  const who = isMine && message === lastOf(conversation, store.me.id) ? reached(store, conversation, message) : "";
+  const state = isMine ? stateOf(message, reached) : "";
+  const who = isMine && message === lastOf(conversation, store.me.id) ? reachedText(store, conversation, message) : "";
   const replied = message.reply_to_message_id ? conversation.find(message.reply_to_message_id) : null;
-  const name = isMine ? "You" : message.sender_name ?? store.nameOf(message.sender_id);
+  const name = isMine ? "You" : (message.sender_name ?? store.nameOf(message.sender_id));
   const looks = [follows, state, who, message.id, replied?.id, name].join("|");
   const make = () => {
     if (message.type === "system") return el("li.message.system", { tabindex: "-1" }, ...contentOf(message));
-    const kinds = [isMine && ".mine", follows && ".follows", message.is_important && ".important"].filter(Boolean).join("");
+    const kinds = [isMine && ".mine", follows && ".follows", message.is_important && ".important"]
+      .filter(Boolean)
+      .join("");
     return el(
       `li.message${kinds}`,
       { tabindex: "-1", data: { seq: message.seq, id: message.id } },
@@ -130,7 +140,11 @@ function messageRow(store, conversation, message, follows) {
         ...contentOf(message),
         el("p.foot", {}, el("time", { datetime: message.timestamp }, time(message.timestamp)), isMine && ticks(state)),
       ),
-      el("button.icon-button.reply", { type: "button", tabindex: "-1", "aria-label": `Reply to ${name}` }, icon(icons.reply)),
+      el(
+        "button.icon-button.reply",
+        { type: "button", tabindex: "-1", "aria-label": `Reply to ${name}` },
+        icon(icons.reply),
+      ),
       who && el("p.reached", {}, who),
     );
   };
@@ -141,9 +155,10 @@ function lastOf(conversation, userId) {
   return conversation.messages.findLast((one) => one.sender_id === userId);
 }
 
-function stateOf(conversation, message, userId) {
-  if (conversation.othersAt("read", userId) >= message.seq) return "read";
-  return conversation.othersAt("delivered", userId) >= message.seq ? "delivered" : "stored";
+/** `reached`: how far all others have come. */
+function stateOf({ seq }, reached) {
+  if (reached.read >= seq) return "read";
+  return reached.delivered >= seq ? "delivered" : "stored";
 }
 
 const STATES = { stored: "Stored by the server", delivered: "Delivered", read: "Read" };
@@ -157,7 +172,7 @@ function ticks(state) {
   );
 }
 
-function reached(store, conversation, message) {
+function reachedText(store, conversation, message) {
   const { read, delivered } = conversation.reachedBy(message);
   const names = (ids) => list(ids.map((id) => store.nameOf(id)));
   return [read.length && `Read by ${names(read)}`, delivered.length && `Delivered to ${names(delivered)}`]
@@ -178,7 +193,15 @@ function answerRow(store, id, { userId, text, error }) {
       `li.message.answer${error ? ".failed" : ""}`,
       {},
       avatar(name, { small: true }),
-      el("div.bubble", {}, el("p.from", {}, name), text || !error ? el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" })) : null, error && el("p.problem", {}, error)),
+      el(
+        "div.bubble",
+        {},
+        el("p.from", {}, name),
+        text || !error
+          ? el("p.text", { dir: "auto" }, text, !error && el("span.caret", { "aria-hidden": "true" }))
+          : null,
+        error && el("p.problem", {}, error),
+      ),
     );
   return { key: `answer ${id}`, looks: `${text}|${error}`, make };
 }
@@ -194,7 +217,17 @@ function pendingRow({ frame, at }) {
         el("p.from.only-sr", {}, "You"),
         frame.is_important && el("p.flag", {}, icon(icons.important), "Important"),
         el("p.text", { dir: "auto" }, frame.content),
-        el("p.foot", {}, el("time", { datetime: at }, time(at)), el("span.ticks", { title: "Waiting to be sent" }, icon(icons.clock), el("span.only-sr", {}, "Waiting to be sent"))),
+        el(
+          "p.foot",
+          {},
+          el("time", { datetime: at }, time(at)),
+          el(
+            "span.ticks",
+            { title: "Waiting to be sent" },
+            icon(icons.clock),
+            el("span.only-sr", {}, "Waiting to be sent"),
+          ),
+        ),
       ),
     );
   return { key: `pending ${frame.client_message_id}`, looks: "", make };
@@ -210,7 +243,12 @@ function refusedRow({ pending: { frame }, message }) {
         {},
         el("p.text", { dir: "auto" }, frame.content),
         el("p.problem", {}, `Not sent: ${message}`),
-        el("p.buttons", {}, el("button.quiet.again", { type: "button" }, "Try again"), el("button.quiet.discard", { type: "button" }, "Discard")),
+        el(
+          "p.buttons",
+          {},
+          el("button.quiet.again", { type: "button" }, "Try again"),
+          el("button.quiet.discard", { type: "button" }, "Discard"),
+        ),
       ),
     );
   return { key: `refused ${frame.client_message_id}`, looks: message, make };

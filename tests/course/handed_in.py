@@ -12,7 +12,11 @@ from course.manifest import ROOT, load
 
 CHAPTER = load().chapter(1)
 PRISTINE = exercise("01_basics")
-SOLVED = answers_of(read(ROOT / "solutions" / "01_basics.ipynb"))
+SOLVED = {
+    name: source
+    for name, source in answers_of(read(ROOT / "solutions" / "01_basics.ipynb")).items()
+    if name.startswith("answer-")
+}
 
 
 def content(answers: dict[str, str], notebook: Any = PRISTINE) -> bytes:

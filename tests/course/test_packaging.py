@@ -39,7 +39,7 @@ def test_conda_installs_the_same_lock() -> None:
     assert environment["name"] == PYPROJECT["project"]["name"]
 
 
-@pytest.mark.parametrize("command", ["lab", "serve", "token", "doctor", "dead-letters"])
+@pytest.mark.parametrize("command", ["lab", "serve", "token", "check", "grade", "release", "doctor", "dead-letters"])
 def test_every_command_has_help(command: str) -> None:
     """``--help`` explains and exits 0."""
     shown = subprocess.run(

@@ -128,6 +128,16 @@ def test_a_bad_setting_is_one_line(tmp_path: Path, environment: dict[str, str]) 
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_an_address_that_others_can_reach_is_refused_in_one_line(tmp_path: Path, environment: dict[str, str]) -> None:
+    """In demo mode anybody may be anybody; it says how to insist. Exit code 2."""
+    command = [*COURSE, "serve", "--port", "0", "--instances", "1", "--host", "0.0.0.0"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "CHAT_DEMO_LOGIN" in done.stderr
+    assert "CHAT_ALLOW_INSECURE_HOST" in done.stderr
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_when_all_instances_have_ended_it_ends(tmp_path: Path, environment: dict[str, str]) -> None:
     """Each is said on stderr; the exit code is 1."""
     with _serving(tmp_path, environment, "--instances", "2") as (process, line):

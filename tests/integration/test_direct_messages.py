@@ -25,11 +25,11 @@ async def test_a_direct_message_finds_its_way() -> None:
         try:
             assert await send("ann", DATA, NOTE) is Reached.BY_SOCKET
             for device in (phone, laptop):
-                frame = await device.expect("system_notification")
+                frame = await device.expect("system_notification", code="backup_ready")
                 assert (frame["data"], frame["conversation_id"]) == (SHOWN, None)
             assert await send("ann", DATA, NOTE, device_type="mobile") is Reached.BY_SOCKET
-            await phone.expect("system_notification")
-            await laptop.expect_nothing("system_notification")
+            await phone.expect("system_notification", code="backup_ready")
+            await laptop.expect_nothing("system_notification", code="backup_ready")
             assert await send("ann", DATA, NOTE, device_type="watch") is Reached.BY_PUSH
             assert await send("bob", DATA, NOTE) is Reached.BY_PUSH
             assert sender.notifications.queue.counts["enqueued"] == 2

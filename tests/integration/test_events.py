@@ -31,6 +31,6 @@ async def test_what_happens_is_published_where_it_happens() -> None:
         assert "chat_message_sent" not in on_b
         assert on_b["ws_message"] == 2
         await lab.drain(1)
-        notice = await bob.expect("system_notification")
+        notice = await bob.expect("system_notification", code="restarting")
         assert (notice["data"]["code"], notice["conversation_id"]) == ("restarting", None)
-        await ann.expect_nothing("system_notification")
+        await ann.expect_nothing("system_notification", code="restarting")

@@ -8,6 +8,8 @@ import pytest
 from course import Lab
 from course.workbench.live import LiveView
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -45,6 +47,52 @@ async def test_it_shows_what_the_instances_hold_and_what_is_done_to_them(sent: l
     bundle, _ = view._repr_mimebundle_()
     kinds = {"text/plain", "image/svg+xml", "text/vnd.mermaid", "application/vnd.jupyter.widget-view+json"}
     assert bundle.keys() == kinds
+
+
+async def test_redis_as_it_is(lab: Lab) -> None:
+    """The commands of each instance, those of one message, shown beside its hops; keys and channels by name."""
+    alice, bob = await lab.client("alice", instance=0), await lab.client("bob", instance=1)
+    view = lab.live()
+    async with lab.redis.monitor() as seen:
+        sent = await alice.send("hello")
+        await bob.expect("new_message", text="hello")
+    (published,) = seen.of(sent)
+    assert (published.instance, published.name) == ("instance-0", "PUBLISH")
+    assert published.arguments.startswith("ws:conversation:general {")
+    assert seen.counts["PUBLISH"] >= 1
+    assert {command.instance for command in seen.commands} <= {"instance-0", "instance-1"}
+    assert seen.dropped == 0
+    assert "PUBLISH" in repr(seen)
+    commands = [row for row in view.rows if row.hop == "redis_command" and row.message is not None]
+    beside = [row.what for row in commands if row.ids["message_id"] == sent.id]
+    assert beside == ["PUBLISH ws:conversation:general"]
+
+    state = await lab.redis.keys()
+    assert state.channels["ws:conversation:general"] == 2
+    leases = {key.name: key for key in state.keys}["{ws:online_users}:alice"]
+    assert leases.ttl_s is not None
+    assert 0 < leases.ttl_s <= 30
+    assert not [key.name for key in state.keys if lab.key_prefix in key.name]
+    assert "who listens" in repr(state)
+    assert "<table>" in state._repr_html_()
+
+
+async def test_topology_follows_what_is_done(lab: Lab) -> None:
+    """Who is where, a link that was cut, a reader that stalls, a client that has gone."""
+    carol, dave = await lab.client("carol", conversation="few"), await lab.client("dave", conversation="few")
+    dave.stall()
+    await lab.redis.cut(instance=1)
+    cut = lab.topology()
+    await lab.redis.restore()
+    assert [one.link for one in cut.instances] == ["whole", "cut"]
+    assert cut.conversations["few"] == 2
+    assert {one.user: one.state for one in cut.instances[0].clients if one.conversation == "few"} == {
+        "carol": "open",
+        "dave": "stalled",
+    }
+    await carol.close()
+    await dave.close()
+    assert "few" not in lab.topology().conversations
 
 
 async def assert_same_state(lab: Lab, view: LiveView, number: int) -> None:

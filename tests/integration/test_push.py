@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.model.messages import MessageInfo
 from reference_impl.model.notification_content import NotificationData
+from reference_impl.services.authentication_service import AuthenticationService
 
+SECRET = "a secret of this test's own, thirty-two bytes and more"
 LEASE_S = 2
 HEARTBEAT = {"HEARTBEAT_INTERVAL_S": 0.5, "HEARTBEAT_TIMEOUT_S": 1.5, "PRESENCE_LEASE_S": LEASE_S}
 
@@ -59,7 +62,7 @@ def pushes(tmp_path: Path) -> Pushes:
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     overrides = {"push_provider": noting_in(tmp_path / "pushes")}
-    async with Lab(instances=2, settings=HEARTBEAT, overrides=overrides) as started:
+    async with Lab(instances=2, settings=HEARTBEAT | {"SECRET_KEY": SECRET}, overrides=overrides) as started:
         yield started
 
 
@@ -81,6 +84,21 @@ async def test_online_means_socket_and_offline_means_push(lab: Lab, pushes: Push
     await pushes.until(("carol", "one"), ("carol", "two"))
     await until_covered(lab)
     assert set(pushes.counts) == {("carol", "one"), ("carol", "two")}
+
+
+async def test_who_is_banned_hears_nothing_by_push_either(lab: Lab, pushes: Pushes) -> None:
+    """Carol and Dave are away, and Dave is banned: only Carol is told. It counts as told, also when he comes back."""
+    ann = await lab.client("ann", instance=0)
+    await lab.conversation("general", "carol", "dave")
+    service = AuthenticationService(secret_key=SECRET, clock=lambda: datetime.now(UTC))
+    operator = {"Authorization": f"Bearer {service.issue_token('root', is_operator=True)[0]}"}
+    http = await lab.http("root")
+    assert (await http.post("/api/v1/operator/bans/dave", headers=operator)).status_code == 204
+    await ann.send("not for Dave")
+    await until_covered(lab)
+    assert (await http.delete("/api/v1/operator/bans/dave", headers=operator)).status_code == 204
+    await ann.send("for both")
+    await pushes.until(("carol", "not for Dave"), ("carol", "for both"), ("dave", "for both"))
 
 
 async def test_a_socket_on_another_conversation_takes_nothing(lab: Lab, pushes: Pushes) -> None:

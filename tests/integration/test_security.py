@@ -104,11 +104,13 @@ async def test_a_page_from_elsewhere_is_told_4003(lab: Lab) -> None:
 
 
 async def test_a_silent_crowd_is_bounded_counted_and_gone_in_five_seconds(lab: Lab) -> None:
-    """So are requests whose headers never end. Meanwhile a neighbour is served."""
+    """So are requests whose headers never end. Meanwhile a neighbour is served. Nobody is trusted here to say from
+    where somebody comes: an address of each one's own invention helps none of them."""
     before = await metric(lab, "chat_sockets_nameless_total")
     url = lab.ws_url(0, await lab.conversation("general", "ann"))
     slow = [await raw(lab, b"GET /healthz HTTP/1.1\r\nX-Slow: ") for _ in range(3)]
-    silent = await asyncio.gather(*(connect(url, proxy=None) for _ in range(PER_ADDRESS + 5)))
+    invented = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(PER_ADDRESS + 5)]
+    silent = await asyncio.gather(*(connect(url, additional_headers=header, proxy=None) for header in invented))
     assert await metric(lab, "chat_sockets_waiting") == PER_ADDRESS
     neighbour = await lab.client("bob")
     await neighbour.send("still served")

@@ -136,6 +136,25 @@ async def test_a_dead_peer_does_not_stop_the_others() -> None:
         await manager.disconnect(connection_id)
 
 
+class VanishingTransport(FakeTransport):
+    """Its peer goes away while a frame is written, and the framework has an error of its own for that."""
+
+    async def send_text(self, text: str) -> None:
+        raise LookupError(text)
+
+
+async def test_a_writer_that_fails_does_not_keep_its_connection() -> None:
+    """Whatever a transport raises, the connection can be removed: else its lease would be renewed for ever."""
+    manager = connection_manager()
+    connection_id = await manager.connect("ann", VanishingTransport())
+    connection = manager.connections_by_id[connection_id]
+    connection.send(FRAME)
+    await connection.written()
+    assert connection.is_closing
+    assert await manager.disconnect(connection_id) is connection
+    assert not manager.connections_by_id
+
+
 async def test_the_senders_own_connection_is_left_out() -> None:
     """The connection that sent a message gets no copy; the same user's other device does."""
     manager = connection_manager()

@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 
 from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.adapters.store_memory import MemoryStore
@@ -61,3 +62,33 @@ async def test_draining(app: FastAPI, http: httpx2.AsyncClient) -> None:
     answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "draining")
     assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_metrics_in_the_form_that_prometheus_expects(app: FastAPI, http: httpx2.AsyncClient) -> None:
+    """Counters end in ``_total``, times are in seconds, and no label names a user or a conversation."""
+    app.state.services.traffic.closed[1000] += 1
+    await http.get("/nowhere")
+    families = {one.name: one for one in text_string_to_metric_families((await http.get("/metrics")).text)}
+    assert all(
+        sample.name.endswith("_total") for one in families.values() if one.type == "counter" for sample in one.samples
+    )
+    ours = [one for name, one in families.items() if name.startswith("chat_")]
+    labels = {label for one in ours for sample in one.samples for label in sample.labels}
+    assert labels <= {"code", "status", "type", "part", "state", "alert", "limit", "le"}
+    assert {one.name for one in ours if one.type == "histogram"} == {
+        "chat_frame_seconds", "chat_commit_seconds", "chat_publish_seconds", "chat_http_request_seconds"
+    }  # fmt: skip
+    [refused] = [one for one in families["chat_http_requests"].samples if one.labels == {"status": "404"}]
+    assert refused.value == 1
+    assert families["chat_errors"].samples[0].labels == {"code": "not_found"}
+    assert families["chat_connections_closed"].samples[0].labels == {"code": "1000"}
+
+
+async def test_all_instances_as_json(http: httpx2.AsyncClient) -> None:
+    """What the monitor page asks: this instance is there from the start, with its figures, curves and parts."""
+    answer = (await http.get("/api/v1/monitor")).json()
+    [shown] = answer["instances"]
+    assert shown["instance_id"] == answer["instance_id"]
+    assert (shown["status"], shown["now"]["connections"], shown["alerts"]) == ("ready", 0, [])
+    assert {part["part"] for part in shown["parts"]} >= {"store", "broker", "push", "ai"}
+    assert all(len(curve) == len(shown["curves"]["connections"]) for curve in shown["curves"].values())

@@ -100,6 +100,7 @@ async def test_a_page_learns_where_else_to_go(http: httpx2.AsyncClient) -> None:
     answer = await http.get("/api/v1/page-config", headers={"Origin": ORIGIN})
     config = answer.json()
     assert config["demo_login"] is True
+    assert config["max_message_bytes"] == 65536
     assert config["peer_urls"] == [ORIGIN, "http://127.0.0.1:8002"]
     assert answer.headers["access-control-allow-origin"] == ORIGIN
 

@@ -34,6 +34,7 @@ FOR_OPERATORS = {
     ("GET", "/monitor"),
     ("GET", "/api/v1/monitor"),
     ("POST", "/api/v1/operator/announcements"),
+    ("POST", "/api/v1/operator/users/{user_id}/notices"),
     ("GET", "/api/v1/operator/bans"),
     ("POST", "/api/v1/operator/bans/{user_id}"),
     ("DELETE", "/api/v1/operator/bans/{user_id}"),
@@ -60,6 +61,7 @@ BODIES: dict[str, Any] = {
     "read": {"seq": 1},
     "conversations": {"title": "mine"},
     "announcements": {"text": "hello"},
+    "notices": {"text": "hello"},
 }
 NOWHERE = "01a20a2e-0000-7000-8000-000000000000"
 

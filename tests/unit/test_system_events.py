@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from typing import Any, cast
 
 import httpx2
@@ -13,6 +14,7 @@ from reference_impl.core.distributed_connection_manager import DistributedConnec
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.circuit_breaker import CircuitBreaker
+from reference_impl.model.conversations import Conversation
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.event_factories import (
@@ -186,3 +188,54 @@ async def test_an_operator_speaks_to_everybody(bus: EventBus, caplog: pytest.Log
     (event,) = said
     assert (event.audience, event.message, event.severity) == (Audience.EVERYBODY, "maintenance tonight", "warning")
     assert "maintenance" not in caplog.text
+
+
+@pytest.mark.parametrize(("device_type", "reached"), [(None, "socket"), ("mobile", "push")])
+async def test_an_operator_tells_one_user(device_type: str | None, reached: str) -> None:
+    """On a device, of the kind that was asked for; where there is none, by one push. Nobody else may."""
+    secret = "a secret of this test's own, thirty-two bytes and more"
+    app = create_app(Settings(secret_key=secret), store=MemoryStore())
+    chat = app.state.chat
+    operator, _ = chat.services.authentication.issue_token("operator", is_operator=True)
+    user, _ = chat.services.authentication.issue_token("user")
+    await chat.connections.presence_manager.add_user_to_online("ann", "k-1", device_type="web")
+    path, body = "/api/v1/operator/users/ann/notices", {"text": "your export is ready", "device_type": device_type}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        answer = await http.post(path, json=body, headers={"Authorization": f"Bearer {operator}"})
+        assert (answer.status_code, answer.json()) == (202, {"reached": reached})
+        refused = await http.post(path, json=body, headers={"Authorization": f"Bearer {user}"})
+        assert refused.status_code == 403
+    assert chat.notifications.queue.counts["enqueued"] == (reached == "push")
+
+
+async def test_a_request_that_fails_is_told() -> None:
+    """By its id, and with no word of what was asked; the client gets an answer all the same."""
+
+    class Broken(MemoryStore):
+        async def conversations_of(self, user_id: str) -> list[Conversation]:
+            raise RuntimeError("a bug")
+
+    app = create_app(Settings(demo_login=True), store=Broken())
+    services = app.state.services
+    errors: list[SystemEvent] = []
+    services.event_bus.subscribe(EventTypes.SYSTEM_ERROR, errors.append)
+    headers = {"Authorization": f"Bearer {services.authentication.issue_token('ann')[0]}"}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        answer = await http.get("/api/v1/conversations", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_error")
+    (error,) = errors
+    assert (error.code, error.data) == ("request_failed", {"request_id": answer.headers["x-request-id"]})
+
+
+async def test_the_assistant_s_health_is_among_the_parts() -> None:
+    """While its service is down, the instance says so, and goes on."""
+    app = create_app(Settings(demo_login=True), store=MemoryStore())
+    breaker, states = app.state.chat.ai_service.breaker, []
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        for _ in range(2):
+            answer = await http.get("/readyz")
+            assert answer.status_code == 200
+            states.append(answer.json()["components"]["ai"]["state"])
+            for _ in range(breaker.failure_threshold):
+                breaker.failed(breaker.admit(time.monotonic()) or 0, time.monotonic())
+    assert states == ["ok", "away"]

@@ -133,6 +133,15 @@ async def test_each_trouble_has_its_alert(outside: Outside) -> None:
     assert monitor.firing == []
 
 
+async def test_an_instance_that_went_silent(outside: Outside) -> None:
+    """One sample is enough to say so, and one to say that it is back or forgotten."""
+    monitor = outside.monitor()
+    monitor.silent_instances = 1
+    assert await outside.sample(monitor) == [("instance_gone", True)]
+    monitor.silent_instances = 0
+    assert await outside.sample(monitor) == [("instance_gone", False)]
+
+
 async def test_samples_by_itself(outside: Outside) -> None:
     """Once started it goes on, also after a sample that failed, until it is stopped; a second stop is no error."""
     failing = [True]

@@ -630,8 +630,8 @@ class View {
     const facts = [["when", when(current)], ["hop", current.hop], ...(message ? [["message", message.label]] : []),
       ...Object.entries(current.ids), ...Object.entries(current.detail)];
     const frame = current.frame ?? message?.frame;
-    const list = make("dl", { class: "bw-facts" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name),
-      make("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))]));
+    const list = make("table", { class: "bw-facts" }, ...facts.map(([name, value]) => make("tr", {},
+      make("th", { scope: "row" }, name), make("td", {}, typeof value === "object" ? JSON.stringify(value) : String(value)))));
     const said = current.frame ? "The frame" : "The message's frame, as a client saw it";
     this.step1.replaceChildren(
       make("h4", { class: `bw-hue-${flow.hue(current)}` }, make("i", { class: "bw-spot" }), current.what),
@@ -686,16 +686,20 @@ class View {
 
 // -- anywidget ----------------------------------------------------------------------------------------------
 
-const flows = new WeakMap();
+// A view gets another face of its model than ``initialize`` does, and only that one has heard everything since the
+// view was made. So the flow is found again by the key that Python gives it.
+const flows = new Map();
 
 function flowOf(model) {
-  if (!flows.has(model)) flows.set(model, new Flow(model));
-  return flows.get(model);
+  const name = model.get("key");
+  if (!flows.has(name)) flows.set(name, new Flow(model));
+  return flows.get(name);
 }
 
 export default {
   initialize({ model }) {
     flowOf(model);
+    return () => flows.delete(model.get("key"));
   },
   render({ model, el }) {
     const view = new View(flowOf(model), el);

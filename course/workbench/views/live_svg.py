@@ -34,9 +34,9 @@ def as_svg(lanes: list[Lane], lines: list[Line], description: str) -> str:
         "style='max-width:100%;height:auto'>",
         "<title>What happened, message by message</title>",
         f"<desc>{escape(description)}</desc>",
-        _style(),
+        style(),
         *(_marker(colour) for colour in (*HUES, "faint", "missing", "fault")),
-        f"<rect {_paint('page', 'edge')} x='.5' y='.5' width='{WIDTH - 1}' height='{height - 1}' rx='8'/>",
+        f"<rect {paint('page', 'edge')} x='.5' y='.5' width='{WIDTH - 1}' height='{height - 1}' rx='8'/>",
         *(_lane(lane, xs[lane.id], height, gap) for lane in lanes),
     ]
     if not lines:
@@ -51,13 +51,14 @@ def hue_of(message: int | None) -> str:
     return "faint" if message is None else HUES[(message - 1) % len(HUES)]
 
 
-def _style() -> str:
+def style() -> str:
+    """The colours of a drawing on a dark page."""
     fills = "".join(f".bwl .f-{name}{{fill:{colour}}}" for name, colour in DARK.items())
     strokes = "".join(f".bwl .s-{name}{{stroke:{colour}}}" for name, colour in DARK.items())
     return f"<style>@media (prefers-color-scheme:dark){{{fills}{strokes}}}</style>"
 
 
-def _paint(fill: str | None, stroke: str | None = None) -> str:
+def paint(fill: str | None, stroke: str | None = None) -> str:
     """The light colours as attributes, and the classes by which a dark page replaces them."""
     names = [f"f-{fill}"] * (fill is not None) + [f"s-{stroke}"] * (stroke is not None)
     shown = f"class='{' '.join(names)}' fill='{LIGHT[fill] if fill else 'none'}'"
@@ -67,7 +68,7 @@ def _paint(fill: str | None, stroke: str | None = None) -> str:
 def _marker(colour: str) -> str:
     return (
         f"<marker id='bwl-{colour}' viewBox='0 0 10 10' refX='9' refY='5' markerWidth='7' markerHeight='7' "
-        f"orient='auto'><path d='M0 0 L10 5 L0 10 z' {_paint(colour)}/></marker>"
+        f"orient='auto'><path d='M0 0 L10 5 L0 10 z' {paint(colour)}/></marker>"
     )
 
 
@@ -77,8 +78,8 @@ def _lane(lane: Lane, x: float, height: int, gap: float) -> str:
     shown = lane.label if len(lane.label) <= fits else lane.label[: fits - 1] + "…"
     round_corner = 13 if lane.kind == "client" else 4
     return (
-        f"<line {_paint(None, 'lane')} x1='{x:.1f}' y1='46' x2='{x:.1f}' y2='{height - FOOT / 2}' stroke-width='2'/>"
-        f"<rect {_paint('chip', 'edge')} x='{x - width / 2:.1f}' y='16' width='{width:.1f}' height='26' "
+        f"<line {paint(None, 'lane')} x1='{x:.1f}' y1='46' x2='{x:.1f}' y2='{height - FOOT / 2}' stroke-width='2'/>"
+        f"<rect {paint('chip', 'edge')} x='{x - width / 2:.1f}' y='16' width='{width:.1f}' height='26' "
         f"rx='{round_corner}'/>" + _text(x, 33, shown, "ink", "middle", "font-weight='600'")
     )
 
@@ -100,7 +101,7 @@ def _arrow(line: Line, xs: dict[str, float], y: float, colour: str) -> str:
     start, end = xs[line.source], xs[line.target]
     dashes = " stroke-dasharray='6 4'" if line.phase == "missing" else ""
     arrow = (
-        f"<line {_paint(None, colour)} x1='{start:.1f}' y1='{y + 7:.1f}' x2='{end:.1f}' y2='{y + 7:.1f}' "
+        f"<line {paint(None, colour)} x1='{start:.1f}' y1='{y + 7:.1f}' x2='{end:.1f}' y2='{y + 7:.1f}' "
         f"stroke-width='1.8'{dashes} marker-end='url(#bwl-{colour})'/>"
     )
     width = LETTER * len(line.what)
@@ -115,7 +116,7 @@ def _note(what: str, x: float, y: float, fill: str, colour: str) -> str:
     width = LETTER * len(what) + 18
     x = min(max(x, TIME_COLUMN + width / 2), WIDTH - 8 - width / 2)
     box = (
-        f"<rect {_paint(fill, colour)} stroke-opacity='.6' x='{x - width / 2:.1f}' y='{y - 9:.1f}' "
+        f"<rect {paint(fill, colour)} stroke-opacity='.6' x='{x - width / 2:.1f}' y='{y - 9:.1f}' "
         f"width='{width:.1f}' height='20' rx='10'/>"
     )
     return box + _text(x, y + 5, what, colour, "middle")
@@ -123,7 +124,7 @@ def _note(what: str, x: float, y: float, fill: str, colour: str) -> str:
 
 def _fault(line: Line, xs: dict[str, float], y: float) -> str:
     rule = (
-        f"<line {_paint(None, 'fault')} x1='{TIME_COLUMN}' y1='{y + 1:.1f}' x2='{WIDTH - 10}' y2='{y + 1:.1f}' "
+        f"<line {paint(None, 'fault')} x1='{TIME_COLUMN}' y1='{y + 1:.1f}' x2='{WIDTH - 10}' y2='{y + 1:.1f}' "
         "stroke-opacity='.35' stroke-dasharray='2 4'/>"
     )
     x = (xs[line.source] + xs[line.target]) / 2

@@ -13,6 +13,8 @@ from reference_impl.core.trace import Hop
 
 KEPT_ROWS = 4_000
 KEPT_MESSAGES = 2_000
+NOT_SHOWN = ("frame", "client", "name", "message", "link", "carries")
+"""Details of a hop that a row has elsewhere."""
 
 
 class Timeline:
@@ -87,6 +89,9 @@ class Timeline:
 
     def message_of(self, hop: Hop) -> Message | None:
         """The message that a hop is about. Before it is stored it is known by its sender's name for it."""
+        for name in hop.detail.get("carries", ()):
+            if name in self._by_name:
+                return self._by_name[name]
         names = [name for name in (hop.message_id, hop.detail.get("message"), hop.client_message_id) if name]
         if not names:
             return None
@@ -127,7 +132,7 @@ class Timeline:
             message=message.number if message else None,
             user=hop.user_id,
             ids=_ids(hop, message),
-            detail={name: value for name, value in hop.detail.items() if name not in ("frame", "client")},
+            detail={name: value for name, value in hop.detail.items() if name not in NOT_SHOWN},
             frame=hop.detail.get("frame"),
             changes=told.changes,
         )

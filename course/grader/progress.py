@@ -1,0 +1,75 @@
+"""What a learner has reached, in one file that they can read: ``exercises/progress.json``."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from course.grader.run import Result
+from course.grader.store import write_whole
+
+FILE = "progress.json"
+
+
+class Reached(msgspec.Struct):
+    """One check."""
+
+    title: str
+    status: str = "missing"
+    points: int = 0
+    of: int = 0
+    tries: int = 0
+    hints_seen: int = 0
+    passed_at: str | None = None
+    """UTC; the first time. It stays when a later try fails."""
+
+
+class Progress:
+    """All checks that have been tried."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        try:
+            self.checks = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Reached])
+        except (OSError, msgspec.MsgspecError):
+            self.checks = {}
+
+    def note(self, results: list[Result]) -> None:
+        """Adds a try of each check that has been started."""
+        for result in results:
+            reached = self._of(result.check.id, result.check.title)
+            if result.status == "missing" and not reached.tries:
+                continue
+            reached.status, reached.points, reached.of = result.status, result.points, result.check.points
+            reached.tries += 1
+            if result.status == "passed" and reached.passed_at is None:
+                reached.passed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._save()
+
+    def next_hint(self, check_id: str, title: str, available: int) -> int:
+        """The number of the hint to show now: one more than last time, up to the last."""
+        reached = self._of(check_id, title)
+        reached.hints_seen = min(reached.hints_seen + 1, available)
+        self._save()
+        return reached.hints_seen
+
+    def has_passed(self, check_id: str) -> bool:
+        """Whether it ever did."""
+        return check_id in self.checks and self.checks[check_id].passed_at is not None
+
+    def forget(self, check_ids: list[str]) -> None:
+        """As if they had never been tried."""
+        for check_id in check_ids:
+            self.checks.pop(check_id, None)
+        self._save()
+
+    def _of(self, check_id: str, title: str) -> Reached:
+        return self.checks.setdefault(check_id, Reached(title))
+
+    def _save(self) -> None:
+        ordered = {name: self.checks[name] for name in sorted(self.checks, key=_order)}
+        write_whole(self._path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
+
+
+def _order(check_id: str) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in check_id.split(".")]
