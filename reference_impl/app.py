@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     app.state.services = chat_system.services
     app.state.peer_urls = chat_system.services.settings.peer_urls
     add_middleware(app, chat_system.services.settings, chat_system.services.traffic)
+    docs.describe(app, is_demo=chat_system.services.settings.demo_login)
     add_metrics_route(app, chat_system)
     for door in (auth, chat, operations, operators, docs, websocket, pages):
         app.include_router(door.router)
@@ -245,7 +246,6 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         leans_on=[store, message_router, notifications, assistant.service],
         board=shared.board,
     )
-
     services = Services(
         settings=settings,
         doors=Doors.of(settings),

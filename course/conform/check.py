@@ -19,6 +19,7 @@ ONE_ORDER = "3 One order for everyone"
 PRESENCE = "4 Presence is true"
 ACTIVITY = "Typing, read, delivered"
 BAD_FRAMES = "Bad frames get an answer"
+SLOW_READER = "6 A slow reader harms only itself"
 CLOSE_CODES = "Close codes reach the client"
 ACCESS = "Who may do what, at both doors"
 LIMITS = "7 Limits"
@@ -28,7 +29,6 @@ OPERATIONS = "For operators"
 
 ELSEWHERE = {
     "5 Offline or silent means push": "it shows at the push provider, not at a client",
-    "6 A slow reader harms only itself": "it takes megabytes of traffic: benchmarks/stalled_reader.py",
     "8 Redis down": "somebody has to take Redis away: tests/integration/test_outages.py",
     "9 Drain": "somebody has to send SIGTERM: tests/integration/test_outages.py",
     "10 Background work": "it shows in the queue: course dead-letters",

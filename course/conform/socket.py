@@ -53,16 +53,20 @@ class Socket:
 
     async def answer_to(self, client_message_id: str) -> Frame:
         """The data of the ``ack`` of this name. Raises ``Broken`` for an ``error``, too."""
-        found = await self._take(
+        found = await self.answer(client_message_id)
+        if found["action"] == "error":
+            raise Broken(f"{self.who} sent a good message and got {shown(found)}")
+        return data_of(found)
+
+    async def answer(self, client_message_id: str) -> Frame:
+        """The ``ack`` or the ``error`` of this name."""
+        return await self._take(
             lambda frame: (
                 frame.get("action") in ("ack", "error") and data_of(frame).get("client_message_id") == client_message_id
             ),
             "the ack",
             self.patience_s,
         )
-        if found["action"] == "error":
-            raise Broken(f"{self.who} sent a good message and got {shown(found)}")
-        return data_of(found)
 
     async def expect(self, action: str, *, within: float | None = None, **fields: Any) -> Frame:
         """The next frame that fits and was not taken. Raises ``Broken`` with what came instead."""
@@ -98,11 +102,20 @@ class Socket:
 
     async def close(self) -> None:
         """Says goodbye, and waits for the answer no longer than needed. Idempotent."""
+        self.resume_reading()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.patience_s):
                 await self._connection.close()
         self._connection.transport.abort()
         await asyncio.wait([self._reader])
+
+    def stall(self) -> None:
+        """Reads no more from the network, as a client does that hangs."""
+        self._connection.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads again."""
+        self._connection.transport.resume_reading()
 
     async def ping(self) -> None:
         """A ping of the WebSocket protocol itself. Raises ``Broken`` without a pong."""

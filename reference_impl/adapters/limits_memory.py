@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from reference_impl.core.limit_ports import MessageQuota, SlotStore
 from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
+from reference_impl.model.errors import RateLimited
 from reference_impl.model.rate_limiter import SlidingWindowLimiter
 
 
@@ -45,13 +46,20 @@ class MemoryMessageQuota(MessageQuota):
         self._limiter = SlidingWindowLimiter(max_messages, window_s)
         self._now = now
 
-    async def admit(self, user_id: str) -> None:
+    async def take(self, user_id: str, wanted: int) -> int:
         """Exact to the message."""
         self._limiter.admit(user_id, self._now())
+        for taken in range(1, wanted):
+            try:
+                self._limiter.admit(user_id, self._now())
+            except RateLimited:
+                return taken
+        return wanted
 
-    async def give_back(self, user_id: str) -> None:
-        """Takes the last one off."""
-        self._limiter.give_back(user_id)
+    async def give_back(self, user_id: str, count: int) -> None:
+        """Takes the last ones off."""
+        for _ in range(count):
+            self._limiter.give_back(user_id)
 
     async def stop(self) -> None:
         """Nothing to close."""

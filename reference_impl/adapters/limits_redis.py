@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.redis_client import RedisLink
-from reference_impl.core.limit_ports import MessageQuota, SlotStore
+from reference_impl.core.limit_ports import PARTS_OF_WINDOW, MessageQuota, SlotStore
 from reference_impl.model.connection_limits import ConnectionLimits, LimitKind, Slot
 from reference_impl.model.rate_limiter import over_quota
 
@@ -24,9 +24,10 @@ return 0
 """
 REFUSED = {0: None, 1: LimitKind.USER, 2: LimitKind.ADDRESS}
 
-# KEYS for each message its user's counts, by part of the window · ARGV part now, parts in a window, most, ttl ms
-# → for each message 0 if it is admitted, else how many parts from now on the user's oldest count is over
-ADMIT = """
+# KEYS the counts of those who ask, by part of the window · ARGV part now, parts in a window, most, ttl ms, and for each
+# key how many are wanted
+# → for each key how many are taken; where none is left, how many parts from now on the oldest count is over, negative
+TAKE_MESSAGES = """
 local now, parts, answers = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
 for number, key in ipairs(KEYS) do
   local counts, sum, oldest = redis.call('HGETALL', key), 0, now
@@ -39,29 +40,35 @@ for number, key in ipairs(KEYS) do
       oldest = math.min(oldest, part)
     end
   end
-  if sum >= tonumber(ARGV[3]) then
-    answers[number] = oldest + parts - now
-  else
-    redis.call('HINCRBY', key, ARGV[1], 1)
+  local taken = math.min(tonumber(ARGV[3]) - sum, tonumber(ARGV[4 + number]))
+  if taken > 0 then
+    redis.call('HINCRBY', key, ARGV[1], taken)
     redis.call('PEXPIRE', key, ARGV[4])
-    answers[number] = 0
+    answers[number] = taken
+  else
+    answers[number] = now - oldest - parts
   end
 end
 return answers
 """
 
-# KEYS a user's counts · takes one off the newest part that has any
+# KEYS a user's counts · ARGV how many are given back: they are taken off the newest parts
 GIVE_BACK = """
-local counts, newest = redis.call('HGETALL', KEYS[1]), nil
+local left, counts, byPart, order = tonumber(ARGV[1]), redis.call('HGETALL', KEYS[1]), {}, {}
 for i = 1, #counts, 2 do
   local part = tonumber(counts[i])
-  if tonumber(counts[i + 1]) > 0 and (newest == nil or part > newest) then newest = part end
+  byPart[part] = tonumber(counts[i + 1])
+  order[#order + 1] = part
 end
-if newest then redis.call('HINCRBY', KEYS[1], newest, -1) end
+table.sort(order, function(a, b) return a > b end)
+for _, part in ipairs(order) do
+  local less = math.min(left, byPart[part])
+  if less > 0 then
+    redis.call('HINCRBY', KEYS[1], part, -less)
+    left = left - less
+  end
+end
 """
-PARTS = 60
-"""Parts of a window. A count is over when its whole part is: at most 1/60 of the window late, never early."""
-
 LARGEST_GROUP = 200
 
 
@@ -133,32 +140,35 @@ class RedisMessageQuota(MessageQuota):
         self._window_s = window_s
         self._prefix = prefix + "{ws:quota}:"
         self._now = now
-        self._asking: GroupCommit[str, float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
+        self._asking: GroupCommit[tuple[str, int], float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
 
-    async def admit(self, user_id: str) -> None:
-        """Together with the others that come at this moment."""
-        retry_after = await self._asking.submit(user_id)
-        if retry_after:
-            raise over_quota(self._max_messages, self._window_s, retry_after)
+    async def take(self, user_id: str, wanted: int) -> int:
+        """Together with the others that ask at this moment."""
+        taken = await self._asking.submit((user_id, wanted))
+        if taken <= 0:
+            raise over_quota(self._max_messages, self._window_s, -taken)
+        return int(taken)
 
-    async def give_back(self, user_id: str) -> None:
+    async def give_back(self, user_id: str, count: int) -> None:
         """One script."""
-        async with self._link.commands("giving a message back") as redis:
-            await redis.eval(GIVE_BACK, 1, self._prefix + user_id)
+        async with self._link.commands("giving messages back") as redis:
+            await redis.eval(GIVE_BACK, 1, self._prefix + user_id, count)
 
     async def stop(self) -> None:
         """Closes the link. Idempotent."""
         await self._asking.stop()
         await self._link.stop()
 
-    async def _ask(self, user_ids: list[str]) -> list[float | Exception]:
-        part_s = self._window_s / PARTS
+    async def _ask(self, wishes: list[tuple[str, int]]) -> list[float | Exception]:
+        """How many each gets; or, negative, in how many seconds there is one."""
+        part_s = self._window_s / PARTS_OF_WINDOW
         part, into_part = divmod(self._now(), part_s)
-        keys = [self._prefix + user_id for user_id in user_ids]
-        arguments = [int(part), PARTS + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
+        keys = [self._prefix + user_id for user_id, _ in wishes]
+        arguments = [int(part), PARTS_OF_WINDOW + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
+        arguments += [wanted for _, wanted in wishes]
         async with self._link.commands("counting messages") as redis:
-            parts = await redis.eval(ADMIT, len(keys), *keys, *arguments)
-        return [int(count) * part_s - into_part if int(count) else 0.0 for count in parts]
+            answers = map(int, await redis.eval(TAKE_MESSAGES, len(keys), *keys, *arguments))
+        return [float(answer) if answer > 0 else answer * part_s + into_part for answer in answers]
 
 
 def _ttl_ms(seconds: float) -> int:

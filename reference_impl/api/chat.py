@@ -14,6 +14,7 @@ from reference_impl.api.schemas import (
     ParticipantRequest,
     PositionResponse,
     ReadRequest,
+    UserIdInPath,
 )
 from reference_impl.model.conversations import ConversationView
 from reference_impl.model.messages import MessageInfo
@@ -53,7 +54,9 @@ async def add_participant(
 
 
 @router.delete("/{conversation_id}/participants/{user_id}", status_code=204)
-async def remove_participant(conversation_id: str, user_id: str, user: CurrentUser, services: ServicesDep) -> None:
+async def remove_participant(
+    conversation_id: str, user_id: UserIdInPath, user: CurrentUser, services: ServicesDep
+) -> None:
     """The creator removes somebody, or the caller leaves. Live sockets end, too."""
     await services.conversations.remove_participant(conversation_id, user_id, by=user.user_id)
 

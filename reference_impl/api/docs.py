@@ -3,12 +3,13 @@
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from reference_impl import __version__
 from reference_impl.api.asyncapi import asyncapi_document
 from reference_impl.api.deps import ServicesDep
+from reference_impl.api.openapi import install_openapi
 
 router = APIRouter(tags=["documentation"])
 
@@ -45,6 +46,11 @@ _START = """SwaggerUIBundle({
 
 _ASSETS = files("fastapi_offline") / "static"
 _FOREVER = {"Cache-Control": "public, max-age=86400"}
+
+
+def describe(app: FastAPI, *, is_demo: bool) -> None:
+    """Makes ``/openapi.json`` complete."""
+    install_openapi(app, is_demo=is_demo)
 
 
 @router.get("/asyncapi.json")

@@ -18,7 +18,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "It is going away: send nobody here."}})
 async def readyz(services: ServicesDep, response: Response) -> dict[str, Any]:
     """Whether to send users here, and how each part is that this instance leans on.
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 
 from reference_impl.api.deps import CurrentOperator, ServicesDep
-from reference_impl.api.schemas import AnnouncementRequest, NoticeRequest, NoticeResponse
+from reference_impl.api.schemas import AnnouncementRequest, NoticeRequest, NoticeResponse, UserIdInPath
 from reference_impl.model.conversations import validated_user_id
 from reference_impl.model.event_factories import create_system_notification
 from reference_impl.model.events import Audience, Severity
@@ -34,7 +34,7 @@ async def announce(body: AnnouncementRequest, operator: CurrentOperator, service
 
 @router.post("/users/{user_id}/notices", status_code=202)
 async def notify(
-    user_id: str, body: NoticeRequest, _operator: CurrentOperator, services: ServicesDep
+    user_id: UserIdInPath, body: NoticeRequest, _operator: CurrentOperator, services: ServicesDep
 ) -> NoticeResponse:
     """Tells one user something: on their devices, else by a push. It is not kept."""
     data = SystemNotificationData(level=body.level, code="notice", text=body.text)
@@ -52,12 +52,12 @@ async def list_bans(_operator: CurrentOperator, services: ServicesDep) -> dict[s
 
 
 @router.post("/bans/{user_id}", status_code=204)
-async def ban(user_id: str, operator: CurrentOperator, services: ServicesDep) -> None:
+async def ban(user_id: UserIdInPath, operator: CurrentOperator, services: ServicesDep) -> None:
     """Keeps a user out, with every token they have or get. Live sockets end on all instances, with 4003."""
     await services.access.ban(user_id, by=operator.user_id)
 
 
 @router.delete("/bans/{user_id}", status_code=204)
-async def unban(user_id: str, operator: CurrentOperator, services: ServicesDep) -> None:
+async def unban(user_id: UserIdInPath, operator: CurrentOperator, services: ServicesDep) -> None:
     """Lets a user in again."""
     await services.access.unban(user_id, by=operator.user_id)

@@ -3,13 +3,43 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from reference_impl.model.conversations import USER_ID_PATTERN
 from reference_impl.model.json_values import has_only_text
+from reference_impl.model.messages import MESSAGE_TYPES
+
+# The patterns and lists are for the documentation; it is the model that checks, and says in words what is wrong.
+UserId = Annotated[str, Field(examples=["alice"], json_schema_extra={"pattern": f"^{USER_ID_PATTERN}$"})]
+UserIdInPath = Annotated[str, Path(examples=["bob"], json_schema_extra={"pattern": f"^{USER_ID_PATTERN}$"})]
+MessageType = Annotated[str, Field(json_schema_extra={"enum": list(MESSAGE_TYPES)})]
+Seq = Annotated[int, Field(ge=0)]
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ErrorDetail(_Answer):
+    """What went wrong."""
+
+    code: str
+    """For programs: ``invalid``, ``unauthenticated``, ``forbidden``, ``rate_limited`` …"""
+    message: str
+    """For people."""
+    request_id: str
+    """The same as in ``X-Request-ID``: it finds the request in the server's log."""
+
+
+class ErrorResponse(_Answer):
+    """Every error of every route."""
+
+    error: ErrorDetail
 
 
 def _only_text(value: str) -> str:
@@ -25,19 +55,21 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_only_
 class TokenRequest(_Request):
     """Signs in as anybody, in demo mode."""
 
-    user_id: str
-    display_name: Name | None = None
+    user_id: UserId
+    display_name: Name | None = Field(default=None, examples=["Alice"])
+    """What others see; the id if left out."""
 
 
-class TokenResponse(BaseModel):
+class TokenResponse(_Answer):
     """An access token."""
 
     access_token: str
+    """A JWT. Treat it as a secret: it does not belong into a URL or a log."""
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
     expires_at: datetime
 
 
-class TicketResponse(BaseModel):
+class TicketResponse(_Answer):
     """A single-use ticket; ``expires_in`` is in seconds."""
 
     ticket: str
@@ -47,24 +79,24 @@ class TicketResponse(BaseModel):
 class ConversationCreateRequest(_Request):
     """A new conversation. The caller takes part without being named."""
 
-    title: Name
-    participant_ids: list[str] = Field(default_factory=list, max_length=10_000)
+    title: Name = Field(examples=["Tea"])
+    participant_ids: list[UserId] = Field(default_factory=list, max_length=10_000, examples=[["bob", "carol"]])
 
 
 class ParticipantRequest(_Request):
     """Somebody to add."""
 
-    user_id: str
+    user_id: UserId
 
 
-class PositionResponse(BaseModel):
+class PositionResponse(_Answer):
     """Everything up to these numbers has reached the member, and was read by them."""
 
-    delivered: int
-    read: int
+    delivered: Seq
+    read: Seq
 
 
-class ConversationResponse(BaseModel):
+class ConversationResponse(_Answer):
     """A conversation as the caller sees it; ``seq`` is the number of its last message."""
 
     id: str
@@ -72,15 +104,15 @@ class ConversationResponse(BaseModel):
     creator_id: str
     participant_ids: list[str]
     created_at: datetime
-    seq: int
-    unread_count: int
+    seq: Seq
+    unread_count: Seq
     positions: dict[str, PositionResponse]
 
 
 class ReadRequest(_Request):
     """The caller has read everything up to ``seq``."""
 
-    seq: int = Field(ge=0, le=2**53)
+    seq: int = Field(ge=0, le=2**53, examples=[42])
 
 
 class AnnouncementRequest(_Request):
@@ -96,7 +128,7 @@ class NoticeRequest(AnnouncementRequest):
     device_type: str | None = Field(default=None, min_length=1, max_length=100)
 
 
-class NoticeResponse(BaseModel):
+class NoticeResponse(_Answer):
     """How the user was told: on a socket, or, since they had none of that kind, by a push that is on its way."""
 
     reached: Literal["socket", "push"]
@@ -105,25 +137,29 @@ class NoticeResponse(BaseModel):
 class MessageCreateRequest(_Request):
     """A new message. Sender, time and number are the server's."""
 
-    type: str = "text"
-    content: str | dict[str, Any]
-    client_message_id: str | None = Field(default=None, min_length=1, max_length=100)
+    type: MessageType = "text"
+    content: str | dict[str, Any] = Field(examples=["Is anybody there?", {"text": "Is anybody there?"}])
+    """By ``type``: text ``{"text"}`` or just the text, media ``{"url", "mime_type", …}``, system ``{"text", …}``,
+    structured any object."""
+    client_message_id: str | None = Field(default=None, min_length=1, max_length=100, examples=["alice-laptop-17"])
+    """Your own name for it. Sent again under the same name it is the same message, not a second one."""
     is_important: bool = False
     reply_to_message_id: str | None = None
     extra_metadata: dict[str, Any] | None = None
 
 
-class MessageResponse(BaseModel):
+class MessageResponse(_Answer):
     """A stored message."""
 
     id: str
     conversation_id: str
-    seq: int
+    seq: int = Field(ge=1)
+    """Its number in the conversation, from 1, without gaps: the one order that everybody sees."""
     sender_id: str
     sender_type: str
     sender_name: str
     sender_avatar: str | None
-    type: str
+    type: MessageType
     content: dict[str, Any]
     timestamp: datetime
     is_read: bool
@@ -133,7 +169,7 @@ class MessageResponse(BaseModel):
     extra_metadata: dict[str, Any] | None
 
 
-class DeviceResponse(BaseModel):
+class DeviceResponse(_Answer):
     """A device of the caller's, and how many connections it has."""
 
     device_id: str | None
@@ -141,7 +177,7 @@ class DeviceResponse(BaseModel):
     connections: int
 
 
-class PageConfig(BaseModel):
+class PageConfig(_Answer):
     """What a page needs to know of the instance that served it. ``peer_urls``: where the same conversations can be
     had when this instance does not answer. ``max_message_bytes``: of a frame, as JSON."""
 

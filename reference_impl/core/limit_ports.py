@@ -30,15 +30,23 @@ class SlotStore(Protocol):
 class MessageQuota(Protocol):
     """How many messages a user may send in a window of time, over all instances.
 
-    In no span of ``window_s`` seconds are more than ``max_messages`` admitted. Which of several that come at once
-    get in is not said. Memory is bounded, and forgotten after the window.
+    In no span of ``window_s`` seconds are more than ``max_messages`` admitted, if what is taken is used within a
+    sixtieth of it (``PARTS_OF_WINDOW``). Which of several that come at once get in is not said. Memory is bounded, and
+    forgotten after the window.
     """
 
-    async def admit(self, user_id: str) -> None:
-        """Counts one message. Raises ``RateLimited`` and counts nothing, or ``Unavailable``."""
+    async def take(self, user_id: str, wanted: int) -> int:
+        """Counts up to ``wanted`` messages and says how many, one at least.
 
-    async def give_back(self, user_id: str) -> None:
-        """Counts one message less: it turned out to be none. Raises ``Unavailable``."""
+        Raises ``RateLimited`` and counts nothing, or ``Unavailable``.
+        """
+
+    async def give_back(self, user_id: str, count: int) -> None:
+        """Counts so many messages less: they were not sent. Raises ``Unavailable``."""
 
     async def stop(self) -> None:
         """Ends the connection, if there is one. Idempotent."""
+
+
+PARTS_OF_WINDOW = 60
+"""How finely a window is counted. A count is over when its whole part is: at most 1/60 of the window late."""

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from reference_impl.core.limit_ports import MessageQuota
+from reference_impl.core.limit_ports import PARTS_OF_WINDOW, MessageQuota
 from reference_impl.model.errors import RateLimited, Unavailable
 from reference_impl.model.rate_limiter import SlidingWindowLimiter, over_quota
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 PATIENCE_S = 0.1
 """How long a message waits for the shared count at most."""
@@ -22,12 +26,31 @@ REMEMBERED = 1000
 """Refused users remembered before those whose time is over are looked for and forgotten."""
 
 
+LARGEST_SHARE = 1 / 1000
+"""How much of a user's limit an instance takes ahead at most. Small limits are counted to the message; of large ones
+another instance may miss that little, and for a moment only.
+"""
+
+
+@dataclass
+class _Allowance:
+    """What an instance has taken for a user and may still spend, until ``ends_at``."""
+
+    ends_at: float
+    ask_for: int
+    left: int = 0
+    spent: int = 1
+
+
 class MessageLimits:
     """Admits messages, or says when to try again.
 
     This instance counts first, without waiting: who is over the limit here is over it everywhere, and a flood of
-    refused messages costs no round trip. Then the shared count decides. While that is away or slow, what this
-    instance knows has to do: the limit then holds per instance.
+    refused messages costs no round trip. Then the shared count decides. Who sends often is counted ahead: as many as
+    they have sent in the last sixtieth of the window are taken at once, and what is left of them is given back. So
+    the shared count costs a slow sender one round trip a message, and a fast one next to nothing.
+
+    While it is away or slow, what this instance knows has to do: the limit then holds per instance.
     """
 
     def __init__(
@@ -45,14 +68,19 @@ class MessageLimits:
         self._quota = quota
         self._here = SlidingWindowLimiter(max_messages, window_s)
         self._now = now
+        self._spend_within_s = window_s / PARTS_OF_WINDOW
+        self._largest = max(1, int(max_messages * LARGEST_SHARE))
+        self._allowances: dict[str, _Allowance] = {}
         self._refused_until: dict[str, float] = {}
         self._ask_again_at = 0.0
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def admit(self, user_id: str) -> None:
         """Counts one message of a user. Raises ``RateLimited``, and then counts nothing."""
         try:
             self._admit_here(user_id, self._now())
-            await self._admit_everywhere(user_id)
+            if self._quota is not None and not self._spend(user_id):
+                await self._admit_everywhere(user_id, self._quota)
         except RateLimited:
             self.refused += 1
             raise
@@ -62,7 +90,12 @@ class MessageLimits:
         self._here.give_back(user_id)
         if self._quota is not None:
             with suppress(Unavailable, TimeoutError):  # then it stays counted: on the safe side
-                await self._ask(self._quota.give_back, user_id)
+                await self._ask(self._quota.give_back(user_id, 1))
+
+    async def stop(self) -> None:
+        """Returns when what is on its way back has arrived. Idempotent."""
+        if self._returning:
+            await asyncio.wait(self._returning)
 
     def _admit_here(self, user_id: str, now: float) -> None:
         until = self._refused_until.get(user_id, now)
@@ -70,27 +103,66 @@ class MessageLimits:
             raise over_quota(self._here.max_messages, self._here.window_s, until - now)
         self._here.admit(user_id, now)
 
-    async def _admit_everywhere(self, user_id: str) -> None:
-        if self._quota is None:
-            return
+    def _spend(self, user_id: str) -> bool:
+        """Whether the message was counted ahead."""
+        allowance = self._allowances.get(user_id)
+        if allowance is None or allowance.ends_at <= self._now():
+            return False
+        allowance.spent += 1
+        if not allowance.left:
+            return False
+        allowance.left -= 1
+        return True
+
+    async def _admit_everywhere(self, user_id: str, quota: MessageQuota) -> None:
+        allowance = self._allowance_of(user_id)
+        wanted, allowance.ask_for = allowance.ask_for, 1  # who comes meanwhile asks for one message only
         try:
-            await self._ask(self._quota.admit, user_id)
+            taken = await self._ask(quota.take(user_id, wanted))
         except RateLimited as error:
             self._here.give_back(user_id)
             self._remember(user_id, self._now() + error.retry_after)
             raise
         except (Unavailable, TimeoutError):
             self.unshared += 1
+            return
+        if wanted > 1:
+            allowance.ask_for = wanted
+            allowance.left += taken - 1
+            asyncio.get_running_loop().call_later(self._spend_within_s, self._end, user_id, allowance, quota)
 
-    async def _ask(self, question: Callable[[str], Awaitable[None]], user_id: str) -> None:
+    def _allowance_of(self, user_id: str) -> _Allowance:
+        now, before = self._now(), self._allowances.get(user_id)
+        if before is not None and before.ends_at > now:
+            return before
+        if len(self._allowances) >= REMEMBERED:
+            self._allowances = {user: one for user, one in self._allowances.items() if one.ends_at > now}
+        sent_just_now = before.spent if before and before.ends_at + self._spend_within_s > now else 1
+        made = _Allowance(now + self._spend_within_s, ask_for=min(sent_just_now, self._largest))
+        self._allowances[user_id] = made
+        return made
+
+    def _end(self, user_id: str, allowance: _Allowance, quota: MessageQuota) -> None:
+        left, allowance.left = allowance.left, 0
+        if left:
+            task = asyncio.create_task(self._try_to_give_back(user_id, left, quota))
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+
+    async def _try_to_give_back(self, user_id: str, count: int, quota: MessageQuota) -> None:
+        with suppress(Unavailable, TimeoutError):  # then they stay counted until the window is over
+            await self._ask(quota.give_back(user_id, count))
+
+    async def _ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         if self._now() < self._ask_again_at:
+            question.close()
             raise Unavailable("the shared count was away a moment ago")
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await question(user_id)
+                return await question
         except (Unavailable, TimeoutError) as error:
             self._ask_again_at = self._now() + PAUSE_S
-            logger.warning("messages are counted by this instance alone: %s", error or "the shared count is slow")
+            logger.warning("messages are counted by this instance alone: %s", str(error) or "the shared count is slow")
             raise
 
     def _remember(self, user_id: str, until: float) -> None:

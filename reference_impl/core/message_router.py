@@ -81,6 +81,7 @@ class MessageRouter:
 
     async def stop(self) -> None:
         """Ends listening."""
+        await self.limits.stop()
         await self._broker.stop()
 
     @property

@@ -8,7 +8,8 @@ import msgspec
 from reference_impl.model.errors import Invalid
 from reference_impl.model.positions import MemberPositions
 
-_USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+USER_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_USER_ID = re.compile(USER_ID_PATTERN)
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

@@ -94,8 +94,12 @@ class ConversationService:
         return await self.view(conversation_id, by)
 
     async def remove_participant(self, conversation_id: str, user_id: str, *, by: str) -> None:
-        """The creator removes somebody, or somebody leaves. Their sockets on it end, on every instance."""
+        """The creator removes somebody, or somebody leaves. Their sockets on it end, on every instance.
+
+        Somebody who is not in it may be removed, too: twice is as once. Raises ``Forbidden`` or ``Invalid``.
+        """
         conversation = await self.get(conversation_id, by)
+        validated_user_id(user_id)
         if by not in (user_id, conversation.creator_id):
             raise Forbidden("only the creator removes others")
         await self._store.remove_participant(conversation_id, user_id)

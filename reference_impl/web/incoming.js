@@ -100,6 +100,7 @@ function answerCame(conversation, { message_id: questionId, user_id: userId, tex
 /** Changes of membership are seen in the list; what else the server says is said to the user. */
 function notified({ level, code, text }) {
   const isSeen = ["conversation_joined", "conversation_left", "participants_changed"].includes(code);
-  if (isSeen) askAgain();
-  else toast(text, level);
+  if (isSeen) return askAgain();
+  toast(text, level);
+  noteEvent(text);
 }

@@ -9,10 +9,11 @@ from playwright.async_api import Browser, expect
 
 from course import Lab
 from course.run_tests import find_browser
-from tests.browser.chat_window import ELSEWHERE, Open
+from tests.browser.chat_window import DEADLINE_MS, ELSEWHERE, Open
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(find_browser() is None and os.environ.get("CI") != "true", reason="no Chromium on this machine"),
 ]
@@ -41,6 +42,27 @@ async def test_two_people_on_two_instances(window: Open) -> None:
 
     await bob.page.context.close()
     await expect(alice.page.locator("#people li", has_text="bob")).to_contain_text("offline")
+
+
+async def test_one_person_on_two_devices(window: Open) -> None:
+    """Each device sees the other, what is written on it, and how far it has read."""
+    laptop = await window("xenia", "devices", instance=0)
+    yuri = await window("yuri", "devices", instance=1)
+    await expect(laptop.page.locator("#devices li")).to_have_count(1)
+    phone = await window("xenia", instance=1)
+    await expect(laptop.page.locator("#devices li")).to_have_count(2)
+    await expect(phone.page.locator("#devices li")).to_have_count(2)
+    await laptop.say("from the laptop")
+    await phone.until_texts(["from the laptop"])
+    await expect(phone.last()).to_have_class(re.compile("mine"))
+    await phone.page.goto(phone.page.url.split("#")[0] + "#list")
+    await yuri.say("to both")
+    await laptop.page.bring_to_front()
+    await laptop.until_texts(["from the laptop", "to both"])
+    await expect(phone.page.locator(".preview")).to_contain_text("to both")
+    await expect(phone.page.locator(".badge")).to_have_count(0)
+    await phone.page.context.close()
+    await expect(laptop.page.locator("#devices li")).to_have_count(1)
 
 
 async def test_an_instance_dies_under_an_open_page(lab: Lab, window: Open) -> None:
@@ -108,7 +130,7 @@ async def test_what_is_written_offline_waits_and_is_sent_once(lab: Lab, window: 
     await expect(erin.page.get_by_text("This is too long for one message.")).to_be_visible()
     await erin.page.reload()
     await erin.live()
-    await frank.expect("new_message", text="written on a train")
+    await frank.expect("new_message", text="written on a train", timeout=DEADLINE_MS / 1000)
     await erin.until_texts(["written on a train"])
     await expect(erin.last()).not_to_have_class(re.compile("pending"))
     await frank.expect_nothing("new_message")

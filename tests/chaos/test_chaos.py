@@ -1,10 +1,14 @@
 """Everything breaks, and nothing is lost. The long run: ``pytest -m long``, or ``python -m tests.chaos``."""
 
+from typing import Any
+
 import pytest
 
 from course.workbench.postgres_server import PostgresServer
+from tests.chaos.client import ChaosClient
 from tests.chaos.run import Plan, Report, run_chaos
 from tests.chaos.target import PlainTarget, ReferenceTarget, Target
+from tests.frame_check import CHECKER
 
 SHORT = Plan(seed=7, clients=12, messages=400, conversations=2, per_second=40)
 LONG = {"clients": 200, "messages": 5000, "conversations": 8, "rounds": 3}
@@ -15,7 +19,22 @@ async def report_of(target: Target, plan: Plan) -> Report:
         return await run_chaos(target, plan)
 
 
-async def test_nothing_is_lost() -> None:
+@pytest.fixture
+def complaints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Frames that were not as ``/asyncapi.json`` has it, in the worst of times, too."""
+    found: list[str] = []
+    take = ChaosClient._take
+
+    async def check(self: ChaosClient, socket: Any, frame: dict[str, Any]) -> None:
+        if (complaint := CHECKER.complaint_about_received(frame)) is not None:
+            found.append(complaint)
+        await take(self, socket, frame)
+
+    monkeypatch.setattr(ChaosClient, "_take", check)
+    return found
+
+
+async def test_nothing_is_lost(complaints: list[str]) -> None:
     """Instances die on the way of a message, links break, Redis hangs and forgets, clients come and go: every
     member sees every acked message once, in order, and the store has no hole.
     """
@@ -25,6 +44,7 @@ async def test_nothing_is_lost() -> None:
     assert report.snapshots == 0, "so little is missing that it can be sent"
     assert len(report.faults) == 15
     assert report.dropped_frames > 0
+    assert complaints == []
 
 
 async def test_the_control_loses() -> None:

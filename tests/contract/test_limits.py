@@ -67,7 +67,7 @@ async def test_a_quota_is_exact_however_many_come_at_once(quota: MessageQuota) -
 
     async def try_to_send(user: str) -> bool:
         try:
-            await quota.admit(user)
+            await quota.take(user, 1)
         except RateLimited:
             return False
         return True
@@ -83,13 +83,13 @@ async def test_no_window_has_more_and_retry_after_is_true(quota: MessageQuota, h
     for _ in range(400):
         hand_clock.now += 0.7
         with suppress(RateLimited):
-            await quota.admit("ann")
+            await quota.take("ann", 1)
             admitted.append(hand_clock.now)
             continue
         with pytest.raises(RateLimited) as refused:
-            await quota.admit("ann")
+            await quota.take("ann", 1)
         hand_clock.now += refused.value.retry_after
-        await quota.admit("ann")
+        await quota.take("ann", 1)
         admitted.append(hand_clock.now)
     windows = [sum(start <= moment < start + 60 for moment in admitted) for start in admitted]
     assert max(windows) == 10
@@ -98,14 +98,28 @@ async def test_no_window_has_more_and_retry_after_is_true(quota: MessageQuota, h
 async def test_what_is_given_back_may_be_sent(quota: MessageQuota) -> None:
     """Exactly as many as were given back, and never more than there were."""
     for _ in range(10):
-        await quota.admit("ann")
-    await quota.give_back("ann")
-    await quota.admit("ann")
+        await quota.take("ann", 1)
+    await quota.give_back("ann", 1)
+    await quota.take("ann", 1)
     with pytest.raises(RateLimited):
-        await quota.admit("ann")
+        await quota.take("ann", 1)
     for _ in range(3):
-        await quota.give_back("bob")
+        await quota.give_back("bob", 1)
     for _ in range(10):
-        await quota.admit("bob")
+        await quota.take("bob", 1)
     with pytest.raises(RateLimited):
-        await quota.admit("bob")
+        await quota.take("bob", 1)
+
+
+async def test_as_many_as_are_left_are_taken_at_once(quota: MessageQuota) -> None:
+    """What is wanted, or less, or none; never nothing without saying so. Several may be given back at once."""
+    assert await quota.take("ann", 4) == 4
+    assert await quota.take("ann", 9) == 6
+    with pytest.raises(RateLimited):
+        await quota.take("ann", 1)
+    await quota.give_back("ann", 3)
+    assert await quota.take("ann", 5) == 3
+    taken = await asyncio.gather(*(quota.take("bob", 3) for _ in range(3)))
+    assert sum(taken) == 9
+    await quota.give_back("bob", 99)
+    assert await quota.take("bob", 99) == 10

@@ -87,9 +87,10 @@ async def cluster(instances: int = 1, **options: Any) -> AsyncIterator[list[str]
 
 
 async def test_the_reference_keeps_every_promise(reference: Lab) -> None:
-    """Two instances, the limits as they are by default: every check passes, and none is skipped."""
+    """Two instances, the limits as they are by default: every check passes, and only what takes long is skipped."""
     verdicts = await verdicts_of(reference.url(0), reference.url(1), patience_s=10)
-    assert names(verdicts, "failed") | names(verdicts, "skipped") == set(), seen(verdicts)
+    slow = {check.name for check in CHECKS.values() if check.is_slow}
+    assert (names(verdicts, "failed"), names(verdicts, "skipped")) == (set(), slow), seen(verdicts)
     assert verdicts.keys() == CHECKS.keys()
 
 

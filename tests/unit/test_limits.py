@@ -1,6 +1,8 @@
 """Limits on this instance: with the shared count, and without it."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -44,10 +46,10 @@ class SlowQuota(MemoryMessageQuota):
         self.answers = asyncio.Event()
         self.asked = 0
 
-    async def admit(self, user_id: str) -> None:
+    async def take(self, user_id: str, wanted: int) -> int:
         self.asked += 1
         await self.answers.wait()
-        await super().admit(user_id)
+        return await super().take(user_id, wanted)
 
 
 def slots(store: MemorySlotStore, lease_s: float = 30) -> ConnectionSlots:
@@ -148,6 +150,83 @@ async def test_who_was_refused_is_not_asked_about_again() -> None:
     now[0] = 60
     await two.admit("ann")
     assert two.refused == 5
+
+
+class CountingQuota(MemoryMessageQuota):
+    """Notes what it is asked."""
+
+    def __init__(self, max_messages: int, now: Callable[[], float]) -> None:
+        super().__init__(max_messages=max_messages, window_s=6, now=now)
+        self.wishes: list[int] = []
+        self.given_back: list[int] = []
+
+    async def take(self, user_id: str, wanted: int) -> int:
+        self.wishes.append(wanted)
+        return await super().take(user_id, wanted)
+
+    async def give_back(self, user_id: str, count: int) -> None:
+        self.given_back.append(count)
+        await super().give_back(user_id, count)
+
+
+async def test_who_sends_often_is_counted_ahead_and_the_rest_is_given_back() -> None:
+    """As many as in the part of the window before, and no more than a thousandth of the limit."""
+    now = [0.0]
+    quota = CountingQuota(50_000, lambda: now[0])
+    limits = MessageLimits(quota, max_messages=50_000, window_s=6, now=lambda: now[0])
+    for messages in (30, 80, 60, 1):
+        for _ in range(messages):
+            await limits.admit("ann")
+        now[0] += 0.11
+    assert quota.wishes == [1] * 30 + [30] * 3 + [50] * 2 + [50]
+    await until(lambda: sum(quota.given_back) == 10 + 40 + 49)
+    await limits.stop()
+
+
+async def test_small_limits_are_counted_to_the_message() -> None:
+    """However fast somebody sends: all of the default limit can be spent, on whichever instances."""
+    now = [0.0]
+    quota = CountingQuota(100, lambda: now[0])
+    both = [MessageLimits(quota, max_messages=100, window_s=6, now=lambda: now[0]) for _ in range(2)]
+    for number in range(100):
+        await both[number % 7 % 2].admit("ann")
+        now[0] += 0.03
+    assert quota.wishes == [1] * 100
+    for limits in both:
+        with pytest.raises(RateLimited):
+            await limits.admit("ann")
+
+
+async def test_who_sends_now_and_then_is_counted_one_by_one() -> None:
+    """Nothing is taken ahead that another instance could miss."""
+    now = [0.0]
+    quota = CountingQuota(1000, lambda: now[0])
+    limits = MessageLimits(quota, max_messages=1000, window_s=6, now=lambda: now[0])
+    for _ in range(20):
+        await limits.admit("ann")
+        now[0] += 1
+    assert quota.wishes == [1] * 20
+    assert quota.given_back == []
+
+
+async def test_counted_ahead_or_not_two_instances_never_admit_more() -> None:
+    """Both at full speed: together exactly the limit, however the two get in each other's way."""
+    now = [0.0]
+    quota = CountingQuota(2000, lambda: now[0])
+    both = [MessageLimits(quota, max_messages=2000, window_s=6, now=lambda: now[0]) for _ in range(2)]
+    admitted = step = 0
+    while now[0] < 5.9:
+        now[0] += 0.001
+        step += 1
+        with suppress(RateLimited):
+            await both[step % 3 % 2].admit("ann")
+            admitted += 1
+        if step % 50 == 0:
+            await asyncio.sleep(0)
+    assert 1990 <= admitted <= 2000
+    assert max(quota.wishes) == 2
+    for limits in both:
+        await limits.stop()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from course.conform.checks import (  # noqa: F401, I001 - their order is that of
     presence,
     access,
     heartbeat,
+    slow_reader,
     limits,
     operations,
 )
