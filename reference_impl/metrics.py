@@ -44,7 +44,7 @@ class ChatCollector(Collector):
             ("chat_errors", "What was refused or failed, at both doors", "code", traffic.errors),
             ("chat_connections_closed", "Connections that ended", "code", traffic.closed),
             ("chat_connections_refused", "Sockets closed before they were let in", "code", traffic.refused),
-            ("chat_http_requests", "HTTP requests", "status", traffic.requests),
+            ("chat_http_requests", "HTTP requests, without those of monitors", "status", traffic.requests),
             ("chat_events", "Events that were published", "type", self._chat.event_bus.published),
         ]
         for name, help_text, label, counter in counts:
@@ -59,7 +59,7 @@ class ChatCollector(Collector):
             ("chat_frame_seconds", "From a frame's arrival until it was dealt with", traffic.frame_seconds),
             ("chat_commit_seconds", "From the wish to store a message until it was durable", traffic.commit_seconds),
             ("chat_publish_seconds", "From there until all instances were told", traffic.publish_seconds),
-            ("chat_http_request_seconds", "Until the answer began", traffic.request_seconds),
+            ("chat_http_request_seconds", "Until the answer was sent", traffic.request_seconds),
         ):
             yield HistogramMetricFamily(name, help_text, buckets=durations.cumulative(), sum_value=durations.sum)
 

@@ -27,6 +27,24 @@ HTTP = "HTTP"
 HEARTBEAT = "Heartbeat"
 OPERATIONS = "For operators"
 
+PROMISES = (
+    SIGNING_IN,
+    DURABLE_ACK,
+    EACH_ONCE,
+    ONE_ORDER,
+    PRESENCE,
+    SLOW_READER,
+    LIMITS,
+    ACCESS,
+    CLOSE_CODES,
+    BAD_FRAMES,
+    ACTIVITY,
+    HEARTBEAT,
+    HTTP,
+    OPERATIONS,
+)
+"""In the order of the report."""
+
 ELSEWHERE = {
     "5 Offline or silent means push": "it shows at the push provider, not at a client",
     "8 Redis down": "somebody has to take Redis away: tests/integration/test_outages.py",
@@ -56,6 +74,7 @@ class Check:
     needs: tuple[str, ...] = ()
     is_slow: bool = False
     needs_two: bool = False
+    only_waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,12 +92,20 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    promise: str, *, see: str, needs: tuple[str, ...] = (), slow: bool = False, two: bool = False
+    promise: str,
+    *,
+    see: str,
+    needs: tuple[str, ...] = (),
+    slow: bool = False,
+    two: bool = False,
+    waits: bool = False,
 ) -> "Callable[[Callable[[World], Awaitable[None]]], Callable[[World], Awaitable[None]]]":
     """Makes a function a check: its name is the check's, its docstring the promise in words.
 
     It runs only when those it ``needs`` have passed, ``slow`` ones only if asked for, and ``two`` ones only with
-    a second instance. It returns when the promise is kept; else it raises ``Broken`` or ``NotTried``.
+    a second instance. One that only ``waits`` runs beside the others.
+
+    A check returns when the promise is kept; else it raises ``Broken`` or ``NotTried``.
     """
 
     def add(function: "Callable[[World], Awaitable[None]]") -> "Callable[[World], Awaitable[None]]":
@@ -87,7 +114,7 @@ def check(
         missing = [one for one in needs if one not in CHECKS]
         if missing or name in CHECKS:
             raise ValueError(f"check {name}: there twice, or it needs what does not come before it: {missing}")
-        CHECKS[name] = Check(name, promise, says, see, function, needs, slow, two)
+        CHECKS[name] = Check(name, promise, says, see, function, needs, slow, two, waits)
         return function
 
     return add

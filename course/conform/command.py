@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 
 from rich.console import Console
 from rich.progress import Progress
@@ -30,11 +31,12 @@ def run(
     if unknown := [name for name in only if name not in CHECKS]:
         raise UserError(f"there is no check {unknown[0]}; they are {', '.join(CHECKS)}")
     server = Server(urls, patience_s, is_slow_allowed=slow)
+    began = time.monotonic()
     verdicts = asyncio.run(_run(server, only, quiet=json_output))
     if json_output:
         sys.stdout.write(json.dumps(as_json(urls, verdicts), ensure_ascii=False) + "\n")
     else:
-        print_table(Console(), verdicts)
+        print_table(Console(), verdicts, time.monotonic() - began)
     return 1 if any(one.outcome == "failed" for one in verdicts) else 0
 
 

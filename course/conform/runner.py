@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from course.conform.check import CHECKS, Broken, Check, NotTried, Verdict
 from course.conform.world import Server, World
@@ -19,7 +20,7 @@ async def run_checks(
 ) -> list[Verdict]:
     """All verdicts, in the order of ``CHECKS``. ``tell`` hears each as it comes. ``only``: these, and what they need.
 
-    With ``jobs`` several run at a time: for servers with room for it.
+    With ``jobs`` several run at a time, for servers with room for it; those that only wait do so in any case.
     """
     chosen = [CHECKS[name] for name in CHECKS if not only or name in _with_needs(only)]
     running: dict[str, asyncio.Task[Verdict]] = {}
@@ -28,7 +29,7 @@ async def run_checks(
     async def one(check: Check) -> Verdict:
         before = running.values() if check.name == LAST else [running[name] for name in check.needs]
         earlier = [await task for task in tuple(before) if task is not asyncio.current_task()]
-        async with room:
+        async with nullcontext() if check.only_waits else room:
             verdict = await _verdict(server, check, [] if check.name == LAST else earlier)
         tell(verdict)
         return verdict

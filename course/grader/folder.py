@@ -29,7 +29,14 @@ class Student(NamedTuple):
         """The file's bytes. Raises ``Unreadable``."""
         if self.folder.is_symlink():
             raise Unreadable("tampered", "the student's folder is a link to another place: hand in the files")
-        return read_file(self.notebook(chapter), self.folder)
+        try:
+            return read_file(self.notebook(chapter), self.folder)
+        except Unreadable as error:
+            near = [path.name for path in _entries(self.folder) if path.name.startswith(chapter[:2])]
+            if error.status == "missing" and near:
+                says = f"{error.message}; there is {printable(sorted(near)[0])!r}: is that it? Then rename it"
+                raise Unreadable("missing", says) from None
+            raise
 
     def cells(self, chapter: str) -> list[Cell]:
         """What was handed in. Raises ``Unreadable``."""

@@ -14,7 +14,8 @@ from pygments.token import Comment, Keyword, Name, String, Token
 from course.grader.plots import bars, histogram
 from course.grader.store import Graded, Row
 from course.grader.tables import number
-from course.manifest import ChapterInfo, ExerciseInfo, load
+from course.judges.picture import LEFT, LONGEST
+from course.manifest import ChapterInfo, CheckInfo, ExerciseInfo, load
 
 if TYPE_CHECKING:
     from course.grader.manual import Question
@@ -72,8 +73,14 @@ def _exercise(sheet: "Sheet", graded: Graded, exercise: ExerciseInfo, rows: dict
         "got": sum(row.points for _, row in mine),
         "most": sum(row.max_points for _, row in mine),
         "code": highlighted(next((row.code for _, row in mine if row.code), "")),
-        "rows": [_row(check.title, row) for check, row in mine],
+        "rows": [_row(check.title, row, _same_as(row, mine)) for check, row in mine],
     }
+
+
+def _same_as(row: Row, rows: list[tuple[CheckInfo, Row]]) -> str:
+    """The check above that fails on the very same case, in the same way."""
+    same = [one.check for _, one in rows if (one.steps, one.message) == (row.steps, row.message)]
+    return same[0] if row.steps and same[0] != row.check else ""
 
 
 def _explained(sheet: "Sheet", graded: Graded, question: "Question") -> dict[str, Any]:
@@ -86,13 +93,19 @@ def _explained(sheet: "Sheet", graded: Graded, question: "Question") -> dict[str
     }
 
 
-def _row(title: str, row: Row) -> dict[str, Any]:
+def _row(title: str, row: Row, same_as: str) -> dict[str, Any]:
     return {
         "check": row.check, "title": title, "points": row.points, "max_points": row.max_points, "status": row.status,
-        "message": row.message, "steps": row.steps.split(" → ") if row.steps and not row.picture else [],
-        "picture": Markup(row.picture),  # noqa: S704 - ours: the judge has drawn and escaped it
+        "message": row.message, "steps": _steps(row),
+        "same_as": same_as, "picture": Markup(row.picture),  # noqa: S704 - ours: the judge has drawn and escaped it
         "advice": load().misconceptions.get(row.misconception, ""),
     }  # fmt: skip
+
+
+def _steps(row: Row) -> list[str]:
+    """The failing case, where its picture does not show all of it."""
+    steps = row.steps.split(" → ") if row.steps else []
+    return steps if not row.picture or any(len(step) > LONGEST[LEFT] for step in steps) else []
 
 
 def highlighted(code: str) -> Markup:

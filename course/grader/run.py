@@ -182,7 +182,7 @@ def _judged(check: CheckInfo, job: Job, run: Run) -> Result:
 
 
 def _failed(check: CheckInfo, job: Job, found: Found) -> Result:
-    failure = found.failure
+    failure = found.failure._replace(what=_cut(found.failure.what, 300), steps=_cut(found.failure.steps, 1000))
     status: Status = "timeout" if found.observation == TIMED_OUT else "failed"
     if found.number >= job.visible:
         says = f"{failure.what} (the {job.visible} visible cases pass; this is one of those that only grading tries)"
@@ -192,6 +192,11 @@ def _failed(check: CheckInfo, job: Job, found: Found) -> Result:
     return Result(
         check, 0, status, failure.what, failure.misconception, failure.steps, _picture(check.id, found, failure)
     )
+
+
+def _cut(text: str, longest: int) -> str:
+    """What came from a learner's code may have any length."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _picture(check_id: str, found: Found, failure: Failure) -> str:

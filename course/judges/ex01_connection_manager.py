@@ -145,7 +145,7 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
         lines.append(Line(shown([step]), _counts(model.users()), _counts(state["users"]) + _raised(outcome)))
         if len(lines) == failure.steps.count(" → ") + 1:
             break
-    return compared(lines, "connections a user: right", "yours")
+    return compared(lines, "right", "yours")
 
 
 def _counts(users: dict[str, int]) -> str:

@@ -85,7 +85,7 @@ def picture(case: Case, observation: Observation, _failure: Failure) -> str:
         lines.append(Line(raw or "(empty)", f"error {code}" if code else "ack", _came(outcome)))
         if _problem(raw, outcome, saw) is not None:
             break
-    return compared(lines, "the answer: right", "yours")
+    return compared(lines, "right", "yours")
 
 
 def _came(outcome: list[Any]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-WIDTH, ROW, LEFT, RIGHT, THEIRS = 720, 34, 40, 300, 510
-LONGEST = {LEFT: 32, RIGHT: 26, THEIRS: 26}
+WIDTH, ROW, LEFT, RIGHT, THEIRS = 560, 34, 34, 282, 422
+LONGEST = {LEFT: 28, RIGHT: 16, THEIRS: 16}
 """Characters that fit into a column."""
 
 
@@ -40,7 +40,7 @@ def compared(lines: Sequence[Line], right: str, theirs: str) -> str:
 
 def _text(x: int, y: int, text: str, *, head: bool = False, strong: bool = False) -> str:
     short = text if len(text) <= LONGEST[x] else text[: LONGEST[x] - 1] + "…"
-    style = 'font-size="12" opacity="0.7"' if head else 'font-size="13" font-family="monospace"'
+    style = 'font-size="13" opacity="0.7"' if head else 'font-size="14" font-family="monospace"'
     weight = ' font-weight="700"' if strong else ""
     whole = f"<title>{escape(text)}</title>" if short != text else ""
     return f'<text x="{x}" y="{y}" {style}{weight}>{escape(short)}{whole}</text>'

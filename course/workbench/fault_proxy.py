@@ -1,9 +1,11 @@
 """A link to Redis that can be broken on purpose."""
 
 import asyncio
+import threading
+from collections.abc import Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from course.workbench.resp import RespSplitter, is_message
@@ -19,6 +21,8 @@ class FaultProxy:
       network's own buffers.
     - ``slow``: whatever passes comes so many seconds later, in order.
     - ``drop_next``: the next published messages never reach the subscriber; everything else does.
+
+    It runs in a thread of its own: a cell that computes or sleeps would otherwise stop every link to Redis.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -30,9 +34,12 @@ class FaultProxy:
         self._to_drop = 0
         self._delay_s = 0.0
         self._is_cut = False
+        self._is_frozen = False
         self._passing = asyncio.Event()
         self._passing.set()
         self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._links: set[asyncio.Task[None]] = set()
 
     @property
@@ -49,7 +56,7 @@ class FaultProxy:
         """How the link is, in a word or two: ``whole``, ``cut``, ``frozen``, ``50 ms slower``."""
         if self._is_cut:
             return "cut"
-        if not self._passing.is_set():
+        if self._is_frozen:
             return "frozen"
         return f"{self._delay_s * 1000:g} ms slower" if self._delay_s else "whole"
 
@@ -60,34 +67,44 @@ class FaultProxy:
 
     async def start(self) -> Self:
         """Begins to listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="link to Redis", daemon=True)
+        self._thread.start()
+        await self._there(self._listen())
         return self
 
     async def stop(self) -> None:
         """Ends every connection. Idempotent."""
-        if self._server is not None:
-            self._server.close()
-        await self._break_all()
+        if self._loop is None or self._thread is None:
+            return
+        await self._there(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+        self._loop = self._thread = None
 
     async def cut(self) -> None:
         """Breaks every connection and refuses new ones."""
         self._is_cut = True
-        await self._break_all()
+        await self._there(self._break_all())
 
     def restore(self) -> None:
         """Takes connections again, lets everything pass, at full speed."""
         self._is_cut = False
         self._delay_s = 0.0
         self._to_drop = 0
-        self._passing.set()
+        self.thaw()
 
     def freeze(self) -> None:
         """Lets nothing pass."""
+        self._is_frozen = True
         self._passing.clear()
 
     def thaw(self) -> None:
         """Lets it pass again."""
-        self._passing.set()
+        self._is_frozen = False
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._let_pass)
 
     def slow(self, delay_s: float) -> None:
         """Makes each direction slower by ``delay_s`` seconds; 0 ends it."""
@@ -104,6 +121,25 @@ class FaultProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _there(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does it in the proxy's own thread, and waits for it."""
+        if self._loop is None:
+            work.close()
+            return
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def _let_pass(self) -> None:
+        if not self._is_frozen:  # again, meanwhile
+            self._passing.set()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self._break_all()
 
     async def _break_all(self) -> None:
         links = tuple(self._links)

@@ -140,7 +140,7 @@ class RedisMonitor:
         if seen["client_type"] == "lua":
             return self._last or None
         for number, link in self._links.items():
-            for port in link.ports:
+            for port in tuple(link.ports):  # another thread changes them
                 self._instances[str(port)] = f"instance-{number}"
         found = self._instances.get(seen["client_port"])
         self._last = found or ""

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 200
 
+WATCHERS = {"/healthz", "/readyz", "/metrics", "/api/v1/monitor"}
+"""Asked again and again by those who watch. While all is well that is no news, and nothing that users do."""
+
 
 class RequestMiddleware:
     """Gives every request an id, returns it in ``X-Request-ID``, notes how it went, and answers what nobody caught.
@@ -42,7 +45,6 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._traffic.request_seconds.observe(time.perf_counter() - began)
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
@@ -60,10 +62,14 @@ class RequestMiddleware:
                 self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        self._traffic.requests[status] += 1
         method, path = scope["method"], _path_of(scope)
+        is_watching = path in WATCHERS and status < 400
+        if not is_watching:
+            self._traffic.requests[status] += 1
+            self._traffic.request_seconds.observe(seconds)
         fields = {"method": method, "path": path, "status": status, "duration_s": round(seconds, 6)}
-        logger.info("%s %s %d in %.1f ms", method, path, status, seconds * 1000, extra={"fields": fields})
+        level = logging.DEBUG if is_watching else logging.INFO
+        logger.log(level, "%s %s %d in %.1f ms", method, path, status, seconds * 1000, extra={"fields": fields})
 
 
 def _path_of(scope: Scope) -> str:

@@ -13,8 +13,8 @@ from reference_impl.model.errors import ChatError
 
 logger = logging.getLogger(__name__)
 
-PAGE = 200
-"""Messages read from the store at a time."""
+PAGE = 50
+"""Messages read from the store at a time: few against an outbox, so that a good reader keeps up with a repair."""
 
 RETRY_S = 1.0
 """Pause before a read that failed, or found less than was announced, is tried again."""

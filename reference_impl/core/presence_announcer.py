@@ -13,6 +13,11 @@ logger = logging.getLogger(__name__)
 COLLECT_S = 0.1
 """Changes within this time go out together: after a restart everybody comes back at once."""
 
+LISTENERS_BACK_S = 3.0
+"""After an outage the instances listen again one by one; what is published before that, the last ones miss."""
+
+LOOK_S = 0.2
+
 
 class PresenceAnnouncer:
     """Collects changes and publishes them together, each with the conversations whose members may see it.
@@ -50,10 +55,18 @@ class PresenceAnnouncer:
         while True:
             await self._changed.wait()
             await asyncio.sleep(COLLECT_S)
+            await self._until_others_listen()
             self._changed.clear()
             if not await self._try_to_publish():
                 await asyncio.sleep(1)
                 self._changed.set()
+
+    async def _until_others_listen(self) -> None:
+        was_live = self._router.is_live
+        while not self._router.is_live:  # noqa: ASYNC110 - the broker has no event for it
+            await asyncio.sleep(LOOK_S)
+        if not was_live:
+            await asyncio.sleep(LISTENERS_BACK_S)
 
     async def _try_to_publish(self) -> bool:
         pending, self._pending = self._pending, {}

@@ -26,6 +26,9 @@ LINGER_S = 0.3
 LINGER_AFTER_LOSS_S = 5.0
 """How long one that vanished does: it is probably on its way back, and nobody wants to see it flicker."""
 
+RECOVERY_S = 3.0
+"""After the store was away all instances renew their leases first. So long nobody is declared gone."""
+
 Announce = Callable[[PresenceChange], None]
 
 
@@ -49,6 +52,8 @@ class PresenceManager:
         self._held: dict[str, Lease] = {}  # connection_id -> lease: those of this instance
         self._devices: Counter[str] = Counter()  # user_id -> how many of them
         self._tasks: list[asyncio.Task[None]] = []
+        self._was_away = False
+        self._patient_until = 0.0
 
     @property
     def held_leases(self) -> dict[str, str]:
@@ -133,7 +138,12 @@ class PresenceManager:
 
     async def look(self) -> None:
         """Announces the leases that have ended, and takes ours again if the store has lost them."""
-        ended: list[EndedLease] = await self._store.expire()
+        now = asyncio.get_running_loop().time()
+        if self._was_away:
+            await self._renew_all()
+            self._was_away = False
+            self._patient_until = now + min(RECOVERY_S, self.lease_s / 2)
+        ended: list[EndedLease] = await self._store.expire() if now >= self._patient_until else []
         for one in ended:
             self._hop("lease_ended", one.lease, remaining=len(one.remaining))
             for change in changes_of_ended(one):
@@ -172,6 +182,7 @@ class PresenceManager:
             try:
                 await step()
             except Unavailable as error:
+                self._was_away = True
                 logger.warning("presence: %s", error)
             except Exception:
                 logger.exception("presence: a round failed, going on")

@@ -16,7 +16,7 @@ class Traffic:
         self.sent = 0
         """Frames that were handed to the network."""
         self.requests: Counter[int] = Counter()
-        """HTTP requests, by the status of their answer."""
+        """HTTP requests, by the status of their answer; those of health checks and monitors are left out."""
         self.errors: Counter[str] = Counter()
         """What was refused or failed, at both doors, by the code that the client was told."""
         self.closed: Counter[int] = Counter()
@@ -30,7 +30,7 @@ class Traffic:
         self.publish_seconds = Histogram()
         """From there until all instances were told."""
         self.request_seconds = Histogram()
-        """From an HTTP request until its answer began."""
+        """From an HTTP request until its answer was sent."""
 
     @property
     def asked(self) -> int:

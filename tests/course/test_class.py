@@ -95,7 +95,8 @@ def test_the_pages(graded_class: Path) -> None:
     assert pages == sorted(f"{row['student'].removeprefix(chr(39))}.html" for row in rows(graded_class / "summary.csv"))
     wrong = (graded_class / "feedback" / '=HYPERLINK("x").html').read_text()
     assert "connect(ann, s1)" in wrong
-    assert "<svg" in wrong
+    assert wrong.count("<svg") == 1
+    assert wrong.count("The same mistake as in 1.1.") == 2
     assert "Keep several connections per user." in wrong
     assert "<title>" in wrong
     assert "The &lt;b&gt;second&lt;/b&gt; tab" in wrong

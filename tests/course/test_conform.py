@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from course import Lab
 from course.conform import checks as _all_checks  # noqa: F401 - importing them lists them
-from course.conform.check import CHECKS, Verdict
+from course.conform.check import CHECKS, PROMISES, Verdict
 from course.conform.runner import run_checks
 from course.conform.world import Server, look_around
 from course.workbench.cluster import Cluster
@@ -242,10 +242,12 @@ async def test_the_command_says_it_in_words_and_in_json(reference: Lab) -> None:
     assert (told.returncode, told.stderr) == (0, "")
     assert "Bad frames get an answer" in told.stdout
     assert "1 promises kept" in told.stdout
-    listed = await conform(reference.url(0), "--only", "bad-json", "--json")
+    two = (reference.url(0), "--second-url", reference.url(1))
+    listed = await conform(*two, "--only", "others-get-it-on-the-other-instance", "--json")
     report = json.loads(listed.stdout)
-    assert (listed.returncode, report["passed"], report["failed"]) == (0, 1, 0)
-    assert report["checks"][0]["check"] == "bad-json"
+    assert (listed.returncode, report["passed"], report["failed"], report["skipped"]) == (0, 1, 0, 0)
+    assert (report["url"], report["second_url"]) == (two[0], two[2])
+    assert report["checks"][0]["check"] == "others-get-it-on-the-other-instance"
 
 
 async def test_a_broken_promise_is_exit_code_1() -> None:
@@ -289,6 +291,7 @@ async def test_a_server_without_demo_sign_in_is_told_what_it_needs() -> None:
 async def test_every_check_can_be_read() -> None:
     """Each has its promise in words, and a place to read on that exists."""
     assert len(CHECKS) > 60
+    assert {check.promise for check in CHECKS.values()} == set(PROMISES)
     for check in CHECKS.values():
         assert len(check.says) > 20
         assert (ROOT / check.see).exists(), check.name

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import random
 import runpy
 from pathlib import Path
@@ -42,6 +43,37 @@ def failure_of(check_id: str, subject: Any, seed: int) -> Any:
 def test_the_solution_passes(check_id: str, seed: int) -> None:
     """Whatever the seed, the solution is right in every case."""
     assert failure_of(check_id, solution(check_id), seed) is None
+
+
+@pytest.mark.parametrize("check_id", CHECKS)
+def test_the_stub_fails_every_check(check_id: str) -> None:
+    """What is handed out brings no points, and says that it is not finished."""
+    (chapter,) = [c for c in load().chapters if check_id in {one.id for one in c.checks}]
+    namespace: dict[str, Any] = {}
+    for name, source in answers_of(exercise(chapter.name)).items():
+        if name.startswith("answer-"):
+            exec(source, namespace)  # noqa: S102 - our own stub
+    failure = failure_of(check_id, namespace.get(load().find(check_id)[0].subject), seed=2)
+    assert failure is not None
+
+
+def test_every_file_of_the_checks_is_in_the_manifest() -> None:
+    """Drivers and judges: the manifest's modules with exactly the manifest's checks, and nothing that it forgot."""
+    exercises = [one for chapter in load().chapters for one in chapter.exercises]
+    modules = {one.module for one in exercises}
+    for folder, around in [
+        ("checks", {"__init__", "case", "check", "drive", "fake_socket"}),
+        ("judges", {"__init__", "picture"}),
+    ]:
+        assert {path.stem for path in (ROOT / "course" / folder).glob("*.py")} == modules | around
+    for one in exercises:
+        ids = [check.id for check in one.checks]
+        assert list(importlib.import_module(f"course.checks.{one.module}").DRIVERS) == ids
+        assert list(importlib.import_module(f"course.judges.{one.module}").CHECKS) == ids
+        assert all(check_id.startswith(f"{one.number}.") for check_id in ids)
+    assert [one.number for one in exercises] == list(range(1, len(exercises) + 1))
+    numbers = {f"ex{one.number:02}" for one in exercises}
+    assert {path.stem[:4] for path in WRONG} == numbers
 
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)

@@ -1,6 +1,7 @@
 """The lab's faults do what their names say, to the instance they are meant for, and can be undone."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -40,6 +41,18 @@ async def pair(lab: Lab, conversation: str) -> tuple[LabClient, LabClient]:
 async def seqs_after(client: LabClient, text: str) -> list[int]:
     await client.expect("new_message", text=text)
     return [frame["data"]["seq"] for frame in client.received("new_message")]
+
+
+async def test_a_cell_that_blocks_stops_no_link(lab: Lab) -> None:
+    """A learner's cell may compute or sleep for long: the instances go on talking through Redis meanwhile."""
+    alice, _bob = await pair(lab, "blocked")
+    sent = await alice.send("while nothing is awaited")
+    end = time.monotonic() + 10
+    reached: set[str] = set()
+    while reached != {"instance-0", "instance-1"} and time.monotonic() < end:
+        time.sleep(0.02)  # noqa: ASYNC251 - blocking the loop is the point
+        reached = {hop.instance for hop in lab.trace(sent) if hop.hop == "bus_received"}
+    assert reached == {"instance-0", "instance-1"}
 
 
 async def test_a_cut_concerns_one_instance(lab: Lab) -> None:

@@ -364,6 +364,7 @@ def test_names_can_not_break_a_drawing() -> None:
     assert name in "".join(ET.fromstring(as_svg(lanes, lines, name)).itertext())  # noqa: S314
     assert "<" not in as_mermaid(lanes, lines)
     assert as_table([], view.label) == "nothing has happened yet"
+    assert "nothing has happened yet" in as_mermaid([], [])
     assert ET.fromstring(as_svg([], [], "")).tag.endswith("svg")  # noqa: S314
 
 

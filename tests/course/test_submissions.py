@@ -143,6 +143,9 @@ def test_both_layouts_and_strange_names(tmp_path: Path) -> None:
     for place in ("two", "two/submitted"):
         (bob,) = students_of(tmp_path / place)
         assert (bob.name, bob.content("01_basics")) == ("bob", b"2")
+    (tmp_path / "one" / "ann" / "01_basics (1).ipynb").touch()
+    with pytest.raises(Unreadable, match=r"there is '01_basics \(1\).ipynb': is that it"):
+        students["ann"].content("01_basics")
     assert printable("\udcff\x1b[31m") == "�[31m".replace("�", "��")
 
 

@@ -1,5 +1,7 @@
 """What operators and process managers are told."""
 
+import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from reference_impl.adapters.push_console import ConsolePushProvider
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.app import create_app
+from reference_impl.core.queue_ports import Webhook
 from reference_impl.model.health import Health, HealthState
 from reference_impl.settings import Settings
+from tests.fakes import until
 
 
 class PushIsAway(ConsolePushProvider):
@@ -92,3 +96,43 @@ async def test_all_instances_as_json(http: httpx2.AsyncClient) -> None:
     assert (shown["status"], shown["now"]["connections"], shown["alerts"]) == ("ready", 0, [])
     assert {part["part"] for part in shown["parts"]} >= {"store", "broker", "push", "ai"}
     assert all(len(curve) == len(shown["curves"]["connections"]) for curve in shown["curves"].values())
+
+
+async def test_who_watches_is_no_traffic(
+    app: FastAPI, http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Health checks and a monitor page ask every second: they fill no log and dilute no share of errors."""
+    traffic = app.state.services.traffic
+    with caplog.at_level(logging.INFO):
+        for path in ("/healthz", "/readyz", "/metrics", "/api/v1/monitor?since=1"):
+            assert (await http.get(path)).status_code == 200
+        assert (traffic.asked, traffic.request_seconds.sum) == (0, 0)
+        assert [record for record in caplog.records if record.name == "reference_impl.api.requests"] == []
+        await http.get("/nowhere")
+    assert traffic.requests == {404: 1}
+    assert "GET /nowhere 404" in caplog.text
+
+
+class Pager(Webhook):
+    """The operators' endpoint."""
+
+    def __init__(self) -> None:
+        self.notes: list[dict[str, Any]] = []
+
+    async def post(self, body: bytes, *, idempotency_key: str) -> None:
+        self.notes.append(json.loads(body))
+
+    async def stop(self) -> None:
+        pass
+
+
+async def test_an_alert_reaches_the_operators() -> None:
+    """The push provider is away: a running instance posts to the endpoint, and its page shows the alert."""
+    pager = Pager()
+    settings = Settings(demo_login=True, monitor_interval_s=0.01)
+    app = create_app(settings, store=MemoryStore(), push_provider=PushIsAway, alert_webhook=pager)
+    async with app.router.lifespan_context(app):
+        await until(lambda: pager.notes)
+        shown = app.state.services.board._source.read().alerts
+    assert (pager.notes[0]["alert"], pager.notes[0]["state"]) == ("push_away", "firing")
+    assert [alert.name for alert in shown] == ["push_away"]

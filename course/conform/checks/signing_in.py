@@ -99,7 +99,7 @@ async def bad_token_gets_4001(world: World) -> None:
         require(code == 4001, f"a forged token by {way.replace('_', ' ')} was closed with {code}")
 
 
-@check(CLOSE_CODES, see=SEE)
+@check(CLOSE_CODES, see=SEE, waits=True)
 async def unauthenticated_sockets_end(world: World) -> None:
     """A socket that does not sign in is closed with 4001 within 5 s: open sockets cost memory."""
     conversation_id = await world.conversation("alice")

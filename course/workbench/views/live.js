@@ -524,15 +524,21 @@ class View {
     }
   }
 
+  // Also of rows that the filters hide: then the place is that of the next one shown.
   lifeOf() {
-    const lives = new Map();
-    this.items.forEach((item, index) => {
-      for (const row of item.fold || [item]) for (const [lane, manager, entry, , after] of row.changes) {
+    const lives = new Map(), shown = this.items.map((item) => {
+      const row = item.fold ? item.fold[0] : item;
+      return row.after ?? row.number;
+    });
+    let index = 0;
+    for (const row of this.flow.rows) {
+      while (index < shown.length && shown[index] < row.number) index++;
+      for (const [lane, manager, entry, , after] of row.changes) {
         const isGone = { process: after !== "running", server: after != null, client: after?.startsWith("closed") }[manager];
         if (isGone == null || (manager === "client" && entry !== "socket")) continue;
         lives.set(lane, [...(lives.get(lane) || []), [index, isGone]]);
       }
-    });
+    }
     return lives;
   }
 

@@ -32,6 +32,8 @@ def _table_line(line: Line, label: Callable[[str], str], width: int) -> str:
 
 def as_mermaid(lanes: list[Lane], lines: list[Line]) -> str:
     """A ``sequenceDiagram``. It has no times: Mermaid has no place for them."""
+    if not lines:
+        return f"sequenceDiagram\n    participant p0 as Redis\n    Note over p0: {NOTHING}"
     names = {lane.id: f"p{number}" for number, lane in enumerate(lanes)}
     kind = {"client": "actor", "instance": "participant", "redis": "participant", "store": "participant"}
     shown = ["sequenceDiagram", *(f"    {kind[lane.kind]} {names[lane.id]} as {_safe(lane.label)}" for lane in lanes)]
