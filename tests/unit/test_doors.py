@@ -98,14 +98,20 @@ def test_one_address_can_not_take_all_sockets() -> None:
     """As many as it likes while there is room, then no more than its share; a proxy is not one address."""
     bounds = SocketBounds(max_connections=1000, max_per_address=10, trusted_proxies=["10.0.0.0/8"])
     most, share = 1000 + SPARE_SOCKETS, 10 + SPARE_PER_ADDRESS
-    crowd = [f"192.0.2.{number % 250}" for number in range(most // 2)]
-    assert bounds.admit("203.0.113.1", most // 2, ["203.0.113.1"] * (most // 2))
-    assert bounds.admit("203.0.113.1", most // 2 + share, crowd + ["203.0.113.1"] * share)
-    assert not bounds.admit("203.0.113.1", most // 2 + share + 1, crowd + ["203.0.113.1"] * (share + 1))
-    assert bounds.admit("10.1.2.3", most, ["10.1.2.3"] * most)
-    assert not bounds.admit("10.1.2.3", most + 1, ["10.1.2.3"] * (most + 1))
-    assert bounds.admit(None, 1, [None])
-    assert bounds.refused == 2
+    assert all(bounds.come("203.0.113.1") for _ in range(most // 2))
+    assert not bounds.come("203.0.113.1")
+    bounds.go("203.0.113.1")
+    assert all(bounds.come("192.0.2.1") for _ in range(share))
+    assert not bounds.come("192.0.2.1")
+    bounds.go("192.0.2.1")
+    assert all(bounds.come("10.1.2.3") for _ in range(most - bounds.present))
+    assert not bounds.come("10.1.2.3")
+    assert not bounds.come(None)
+    assert bounds.refused == 4
+    for host, count in (("203.0.113.1", most // 2), ("192.0.2.1", share), (None, 1)):
+        for _ in range(count):
+            bounds.go(host)
+    assert bounds.come("203.0.113.1"), "who has gone makes room"
 
 
 def test_a_flood_of_frames_is_read_at_its_pace() -> None:

@@ -105,13 +105,16 @@ async def test_who_does_not_read_an_answer_is_dropped(bounds: SocketBounds) -> N
 async def test_one_socket_too_many_is_ended(bounds: SocketBounds) -> None:
     """As it comes; counted."""
     bounds.most = 0
-    _, transport = protocol(0, bounds)
+    http, transport = protocol(0, bounds)
     assert transport.is_aborted
     assert bounds.refused == 1
+    http.connection_lost(None)
+    assert bounds.present == 0
 
 
 async def test_a_handshake_that_is_none_is_answered(bounds: SocketBounds) -> None:
     """The library says nothing to one that it can not parse."""
+    bounds.come("192.0.2.1")
     socket, transport = protocol(1, bounds)
     socket.data_received(HANDSHAKE.replace(b"host: x", b"host: " + b"x" * 20_000))
     assert transport.written.startswith(b"HTTP/1.1 400")
@@ -120,6 +123,7 @@ async def test_a_handshake_that_is_none_is_answered(bounds: SocketBounds) -> Non
 
 
 async def opened(bounds: SocketBounds) -> tuple[GuardedWebSocket, PlayedTransport]:
+    bounds.come("192.0.2.1")  # as a request, which it was at first
     socket, transport = protocol(1, bounds)
     socket.data_received(HANDSHAKE)
     await until(lambda: socket.conn.state is OPEN)
