@@ -54,7 +54,9 @@ def _text(text: str) -> str:
 
 def fingerprint(content: bytes, chapter: ChapterInfo, wall_clock_s: float) -> str:
     """Of a submission, as this version of the course grades it."""
-    return hashlib.sha256(b"\0".join([course_version(chapter.name), str(wall_clock_s).encode(), content])).hexdigest()
+    return hashlib.sha256(
+        b"\0".join([course_version(chapter.name), str(float(wall_clock_s)).encode(), content])
+    ).hexdigest()
 
 
 @cache

@@ -112,8 +112,9 @@ def test_the_pages(graded_class: Path) -> None:
     assert "Rubric" not in overview
 
 
-def test_an_instructors_points_are_merged_in(graded_class: Path) -> None:
+def test_an_instructors_points_are_merged_in(graded_class: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Points in manual.csv, as a spreadsheet saves it, reach tables and pages; nothing is graded again for that."""
+    monkeypatch.setattr(batch, "grade", None)
     path = graded_class / "manual.csv"
     table = [row | {"points": "2,5", "comment": "nice"} if row["check"] == "explain-1" else row for row in rows(path)]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
