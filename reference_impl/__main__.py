@@ -18,11 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = Settings()
-        app = create_app(settings)
+        server = build_server(create_app(settings), settings, options.host, options.port)
     except (ValidationError, ValueError) as error:
         sys.stderr.write((explain(error) if isinstance(error, ValidationError) else str(error)) + "\n")
         return 2
-    build_server(app, settings, options.host, options.port).run()
+    server.run()
     return 0
 
 

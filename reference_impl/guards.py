@@ -1,7 +1,6 @@
 """uvicorn's two protocols, with bounds where they have none: on time, on memory, and on the number of sockets."""
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -41,7 +40,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
         self._expect_head()
-        if not self.bounds.admit(_host_of(self), len(self.connections), map(_host_of, self.connections)):
+        if not self.bounds.come(_host_of(self)):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -89,6 +88,7 @@ class GuardedHttp(HttpToolsProtocol):
         for timer in (self._head_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
+        self.bounds.go(_host_of(self))
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
@@ -175,9 +175,10 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets its timer."""
+        """Forgets its timer. It is the same socket that came to the other class, which does not hear of its end."""
         if self._abort_timer is not None:
             self._abort_timer.cancel()
+        self.bounds.go(_host_of(self))
         super().connection_lost(exc)
 
     def _fail(self, code: int) -> None:
@@ -195,7 +196,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
-def _host_of(protocol: Any) -> str | None:
+def _host_of(protocol: GuardedHttp | GuardedWebSocket) -> str | None:
     return protocol.client[0] if protocol.client else None
 
 

@@ -84,6 +84,7 @@ class ChatCollector(Collector):
         return [
             ("chat_connections", "WebSocket connections now", len(manager.index)),
             ("chat_tasks", "Tasks of the event loop; if they only grow they leak", len(asyncio.all_tasks())),
+            ("chat_sockets", "Sockets of clients, whatever they are for", doors.sockets.present),
             ("chat_sockets_waiting", "Sockets that have not signed in yet", len(doors.waiting_room)),
             ("chat_connected_users", "Users with a connection here", len(manager.connections_by_user)),
             ("chat_conversations", "Conversations with a member here", len(connections.conversation_feeds)),

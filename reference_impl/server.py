@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 from types import FrameType
 
 import uvicorn
@@ -60,4 +61,10 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         ssl_keyfile=settings.tls_key_file,
         proxy_headers=False,  # it would believe anybody on this machine; the app believes ``trusted_proxies``
     )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise ValueError(
+            f"CHAT_TLS_CERT_FILE, CHAT_TLS_KEY_FILE: they are no certificate and its key ({error})"
+        ) from error
     return ChatServer(config, chat)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from uuid_utils import uuid7
 
 from reference_impl.model.origins import ANY, SELF, parsed_origin
 
-SECRETIVE = ("SECRET", "KEY", "URL")
+SECRETIVE = ("SECRET", "AI_KEY", "URL")
 """Settings with such a word in their names are never shown: URLs hold passwords."""
 
 
@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     allowed_origins: Origins = (SELF,)
     """Which pages may use this server from a browser: ``https://chat.example``, separated by commas; ``self`` means
     those that it has served itself, ``*`` all, in demo mode only. Programs that are no browsers are not asked."""
-    tls_cert_file: Path | None = None
-    tls_key_file: Path | None = None
+    tls_cert_file: FilePath | None = None
+    tls_key_file: FilePath | None = None
     allow_insecure_host: bool = False
     """Lets a server be reached from other machines although it should not be: see ``require_safe_host``."""
     trusted_proxies: Proxies = ()

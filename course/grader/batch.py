@@ -52,9 +52,12 @@ def run_grade(
     limits = Limits(timeout_s, hidden=(str(submissions.resolve()), str(out.resolve())))
     batch = Batch(Store(out / "kept"), limits, {c.name: exercise(c.name) for c in chosen}, again=again)
     tasks = [Task(student, chapter) for student in students for chapter in chosen]
-    with _interrupts_set(batch.stop):
-        graded = batch.run(tasks, jobs)
-        said = write_reports(out, chosen, students, graded)
+    try:
+        with _interrupts_set(batch.stop):
+            graded = batch.run(tasks, jobs)
+            said = write_reports(out, chosen, students, graded)
+    except OSError as error:
+        raise UserError(f"the results can not be written: {error}") from error
     for line in said:
         console.print(line, markup=False)
     if len(graded) < len(tasks):
@@ -135,6 +138,7 @@ class Batch:
         except Unreadable as error:
             results = _all(task.chapter, error)
         except Exception as error:  # noqa: BLE001 - one submission must not stop the batch
+            mark = ""  # it may be the machine's fault: the next run tries again
             says = f"the grader itself failed on this notebook ({type(error).__name__}: {error})"
             results = _all(task.chapter, Unreadable("crashed", says[:500]))
         rows, seconds = [row_of(result) for result in results], round(time.monotonic() - start, 2)

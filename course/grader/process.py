@@ -77,8 +77,8 @@ def run_notebook(notebook: Notebook, jobs: dict[str, Any], limits: Limits) -> Ru
         os.close(writing)
         run, tail = Run(), bytearray()
         readers = [
-            threading.Thread(target=_read_results, args=(reading, run, process)),
-            threading.Thread(target=_read_tail, args=(process, tail)),
+            threading.Thread(target=_read_results, args=(reading, run, process), daemon=True),
+            threading.Thread(target=_read_tail, args=(process, tail), daemon=True),
         ]
         try:
             _send(process, order)
@@ -87,9 +87,11 @@ def run_notebook(notebook: Notebook, jobs: dict[str, Any], limits: Limits) -> Ru
             code = _wait(process, limits)
         finally:
             _stop(process)
-            for reader in readers:
-                reader.join()
-            os.close(reading)
+            for reader in readers:  # where somebody still holds the other end, they end with this program
+                if reader.ident is not None:
+                    reader.join(STOP_DEADLINE_S)
+            if not readers[0].is_alive():
+                os.close(reading)
     if code is None:
         run.ended = "timeout"
     run.said = tail.decode(errors="replace")

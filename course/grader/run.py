@@ -18,12 +18,17 @@ from course.manifest import ChapterInfo, CheckInfo, load
 DRIVE = "from course.checks.check import drive_for_grading as _drive"
 FILE_NAME = re.compile(r"\((?:\d+\.py|<ipython[^>]*>|<unknown>), ")
 WHY = {
+    "broken": ("crashed", "Python ended in the middle of it: look for exit(), kill() or a crash"),
     "timeout": ("timeout", "no end in time: is there a loop that never ends?"),
     "died": ("crashed", "Python ended in the middle of it: look for exit(), kill() or a crash"),
     "flooded": ("crashed", "more output than can be read: is there a print in a loop?"),
     "memory": ("crashed", "it used more memory than there is for one notebook"),
     "processes": ("crashed", "it started more processes than one notebook may have"),
 }
+
+
+class NotRun(Exception):
+    """The machine could not run a notebook at all; that is nobody's answer's fault."""
 
 
 class Result(NamedTuple):
@@ -55,7 +60,7 @@ def grade(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell], limits: 
 
     Their answers are spliced into the pristine notebook. The kernel only shows what the answers do in cases it
     did not know before; the verdict is made here. A cell that never ends costs its own points: within the time,
-    the others run again without it. Raises ``UserError`` where nothing can be graded at all.
+    the others run again without it. Raises ``UserError`` and ``NotRun`` where nothing can be graded at all.
     """
     limits = limits or Limits()
     answers = answers_for(chapter, pristine, theirs)
@@ -66,6 +71,8 @@ def grade(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell], limits: 
         parts = {number: answers[number] for number in {_exercise(check) for check in left}}
         orders = {check_id: {"nonce": job.nonce, "cases": job.cases} for check_id, job in jobs.items()}
         run = run_notebook(_prepared(pristine, parts, jobs), orders, limits)
+        if run.ended == "broken" and not run.running and not run.done:
+            raise NotRun(run.said.strip()[-300:] or "no reason was given")
         results |= _results(left, jobs, run, late=time.monotonic() > start + limits.wall_clock_s)
     changed = tampered_cells(pristine, theirs)
     return [_told(results[check.id], answers[_exercise(check)], changed) for check in chapter.checks]

@@ -124,7 +124,7 @@ def _become(order: Order, folder: str) -> NoReturn:
         command = [argument.replace("{folder}", folder) for argument in order.command]
         os.execve(command[0], command, environment)  # noqa: S606 - our own command line
     except BaseException as error:  # noqa: BLE001 - whatever it is: this process must not go on as a copy
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        os.write(2, f"{type(error).__name__}: {error}; {order.command[0]}\n".encode())
         os._exit(Ended.NOT_POSSIBLE)
 
 

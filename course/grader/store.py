@@ -43,16 +43,20 @@ class Graded(msgspec.Struct, frozen=True):
 
 def row_of(result: Result) -> Row:
     """A result to keep."""
-    check = result.check
-    return Row(
-        check.id, result.points, check.points, result.status, result.message,
-        result.misconception, result.steps, result.picture, result.code,
-    )  # fmt: skip
+    check, texts = result.check, (result.misconception, result.steps, result.picture, result.code)
+    return Row(check.id, result.points, check.points, result.status, _text(result.message), *map(_text, texts))
+
+
+def _text(text: str) -> str:
+    """Without halves of characters, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def fingerprint(content: bytes, chapter: ChapterInfo, wall_clock_s: float) -> str:
     """Of a submission, as this version of the course grades it."""
-    return hashlib.sha256(b"\0".join([course_version(chapter.name), str(wall_clock_s).encode(), content])).hexdigest()
+    return hashlib.sha256(
+        b"\0".join([course_version(chapter.name), str(float(wall_clock_s)).encode(), content])
+    ).hexdigest()
 
 
 @cache

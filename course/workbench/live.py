@@ -32,6 +32,9 @@ GRACE_NS = 700_000_000
 SETTLE_S = 0.5
 """How long a drawing waits for messages that are still on their way."""
 
+MOST_MISSING = 500
+"""Missing arrows that a page draws: the newest. It says how many more there are."""
+
 VIEWS = Path(__file__).with_name("views")
 
 
@@ -188,7 +191,8 @@ class LiveView(anywidget.AnyWidget):
             "status": self.status,
             "folded": self.timeline.folded,
             "lanes": msgspec.to_builtins(lanes_in_order(self.timeline)),
-            "missing": msgspec.to_builtins(self._missing),
+            "missing": msgspec.to_builtins(self._missing[-MOST_MISSING:]),
+            "more_missing": max(0, len(self._missing) - MOST_MISSING),
         }
 
     def _messages(self, numbers: Iterable[int]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ PAUSE_S = 1.0
 """How long nobody asks again after that: a slow Redis delays one message a second, not each of them."""
 
 REMEMBERED = 1000
-"""Refused users remembered before those whose time is over are looked for and forgotten."""
+"""Users remembered before those whose time is over are looked for and forgotten."""
 
 
 LARGEST_SHARE = 1 / 1000
@@ -72,7 +72,7 @@ class MessageLimits:
         self._largest = max(1, int(max_messages * LARGEST_SHARE))
         self._allowances: dict[str, _Allowance] = {}
         self._refused_until: dict[str, float] = {}
-        self._ask_again_at = 0.0
+        self._ask_again_at = self._forget_again_at = 0.0
         self._returning: set[asyncio.Task[None]] = set()
 
     async def admit(self, user_id: str) -> None:
@@ -135,8 +135,7 @@ class MessageLimits:
         now, before = self._now(), self._allowances.get(user_id)
         if before is not None and before.ends_at > now:
             return before
-        if len(self._allowances) >= REMEMBERED:
-            self._allowances = {user: one for user, one in self._allowances.items() if one.ends_at > now}
+        self._forget(now)
         sent_just_now = before.spent if before and before.ends_at + self._spend_within_s > now else 1
         made = _Allowance(now + self._spend_within_s, ask_for=min(sent_just_now, self._largest))
         self._allowances[user_id] = made
@@ -166,7 +165,13 @@ class MessageLimits:
             raise
 
     def _remember(self, user_id: str, until: float) -> None:
-        if len(self._refused_until) >= REMEMBERED:
-            now = self._now()
-            self._refused_until = {user: end for user, end in self._refused_until.items() if end > now}
+        self._forget(self._now())
         self._refused_until[user_id] = until
+
+    def _forget(self, now: float) -> None:
+        """Those whose time is over, once there are many, and now and then: looking at all of them takes time."""
+        if len(self._allowances) + len(self._refused_until) < REMEMBERED or now < self._forget_again_at:
+            return
+        self._forget_again_at = now + self._spend_within_s
+        self._allowances = {user: one for user, one in self._allowances.items() if one.ends_at > now}
+        self._refused_until = {user: end for user, end in self._refused_until.items() if end > now}

@@ -1,6 +1,7 @@
 """How many sockets the server process may hold, before anybody has said a word."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 from reference_impl.model.connection_limits import counted_address
@@ -26,20 +27,29 @@ class SocketBounds:
         """Sockets that were closed as soon as they came, since the start."""
         self.stalled = 0
         """Sockets that were closed since their requests, or their reading, took too long; since the start."""
+        self.present = 0
+        """Sockets there are now."""
         self._proxies = [ip_network(proxy) for proxy in trusted_proxies]
+        self._from: Counter[str] = Counter()
 
-    def admit(self, host: str | None, present: int, hosts: Iterable[str | None]) -> bool:
-        """Whether a socket from ``host`` may stay. ``present`` are there, itself included, from ``hosts``."""
-        if present > self.most or (present > self.most // 2 and self._has_enough(host, hosts)):
+    def come(self, host: str | None) -> bool:
+        """One more socket from ``host``, which is to ``go`` in any case; whether it may stay."""
+        address = counted_address(host)
+        self.present += 1
+        self._from[address] += 1
+        has_its_share = self._from[address] > self.most_per_address and not self._is_proxy(host)
+        if self.present > self.most or (self.present > self.most // 2 and has_its_share):
             self.refused += 1
             return False
         return True
 
-    def _has_enough(self, host: str | None, hosts: Iterable[str | None]) -> bool:
-        if self._is_proxy(host):
-            return False
+    def go(self, host: str | None) -> None:
+        """It has ended."""
         address = counted_address(host)
-        return sum(counted_address(other) == address for other in hosts) > self.most_per_address
+        self.present -= 1
+        self._from[address] -= 1
+        if not self._from[address]:
+            del self._from[address]
 
     def _is_proxy(self, host: str | None) -> bool:
         try:

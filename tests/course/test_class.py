@@ -112,8 +112,9 @@ def test_the_pages(graded_class: Path) -> None:
     assert "Rubric" not in overview
 
 
-def test_an_instructors_points_are_merged_in(graded_class: Path) -> None:
+def test_an_instructors_points_are_merged_in(graded_class: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Points in manual.csv, as a spreadsheet saves it, reach tables and pages; nothing is graded again for that."""
+    monkeypatch.setattr(batch, "grade", None)
     path = graded_class / "manual.csv"
     table = [row | {"points": "2,5", "comment": "nice"} if row["check"] == "explain-1" else row for row in rows(path)]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -152,7 +153,7 @@ class Pretended:
             raise Stopped
         if any("explode" in cell.source for cell in cells):
             raise ZeroDivisionError("a mistake of the grader")
-        return [Result(check, check.points, "passed") for check in chapter.checks]
+        return [Result(check, check.points, "passed", "half a character: \ud800") for check in chapter.checks]
 
 
 @pytest.fixture
@@ -211,7 +212,10 @@ def test_a_mistake_of_the_grader_stops_nothing(tmp_path: Path, pretended: Preten
     found = {row["student"]: row for row in rows(tmp_path / "out" / "grades.csv")}
     assert found["ann"]["status"] == "crashed"
     assert "the grader itself failed on this notebook (ZeroDivisionError" in found["ann"]["message"]
-    assert found["bob"]["status"] == "passed"
+    assert (found["bob"]["status"], found["bob"]["message"]) == ("passed", "half a character: ?")
+    before = pretended.graded
+    assert run_grade(tmp_path / "in", tmp_path / "out", jobs=2, timeout_s=60) == 0
+    assert pretended.graded == before + 1  # that one is tried again
 
 
 def test_usage_mistakes_are_one_line(tmp_path: Path) -> None:

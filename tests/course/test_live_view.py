@@ -1,10 +1,12 @@
 """The live view's pure part: hops become rows, states before and after, missing arrows with reasons, and folds."""
 
+import json
 import random
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from course.workbench import recorder
 from course.workbench.hop_tail import HopTail
 from course.workbench.views.board import Board
 from course.workbench.views.folding import FEWEST, Fold, fold
@@ -23,6 +26,8 @@ from course.workbench.views.timeline import Timeline
 from reference_impl.core.trace import Hop
 
 ROOM = "0198c0de-0000-7000-8000-00000000000a"
+ROOT = Path(__file__).resolve().parents[2]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PEOPLE = {"alice": (1, 0), "bob": (2, 0), "carol": (3, 1), "dave": (4, 1)}
 
 
@@ -366,6 +371,32 @@ def test_names_can_not_break_a_drawing() -> None:
     assert as_table([], view.label) == "nothing has happened yet"
     assert "nothing has happened yet" in as_mermaid([], [])
     assert ET.fromstring(as_svg([], [], "")).tag.endswith("svg")  # noqa: S314
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/*.ipynb")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_notebook_has_a_widget_stored(path: Path) -> None:
+    """Without its kernel JupyterLab would show an error in its place, not the drawing that is stored beside it."""
+    document = json.loads(path.read_text())
+    outputs = [output for cell in document["cells"] for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if WIDGET in output.get("data", {})]
+    assert "widgets" not in document["metadata"]
+
+
+def test_only_the_newest_frames_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many clients that get many messages do not fill the kernel's memory; and what is no message is not noted."""
+    monkeypatch.setattr(recorder, "KEPT_FRAMES", 2)
+    clients = recorder.LabRecorder()
+    client = SimpleNamespace(user="bob", instance=1, conversation_id=ROOM, connection_id="c-bob")
+    for number in range(4):
+        clients.note("client_received", client, message_id=f"m{number}", frame="x" * 5_000)
+    clients.note("client_heard", client, action="typing", frame="{}")
+    kept = [len(one.detail.get("frame", "")) for one in clients.hops]
+    assert kept[:2] == [0, 0]
+    assert all(recorder.LONGEST_FRAME < length < recorder.LONGEST_FRAME + 20 for length in kept[2:])
+    assert len(kept) == 4
+    clients.hears_all = True
+    clients.note("client_heard", client, action="typing", frame="{}")
+    assert clients.hops[-1].hop == "client_heard"
 
 
 # -- the files -------------------------------------------------------------------------------------------------

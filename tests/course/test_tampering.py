@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from course.grader import process
 from course.grader.notebooks import copied, grade_id, spliced
 from course.grader.process import Limits, isolation
-from course.grader.run import grade
+from course.grader.run import NotRun, grade
 from course.grader.submission import parse
 from tests.course.handed_in import CHAPTER, PRISTINE, SOLVED, content, graded, graded_file, points, statuses
 
@@ -158,6 +159,14 @@ def test_without_namespaces_it_is_still_bounded(monkeypatch: pytest.MonkeyPatch)
     assert "breakwire-grade-" in folder
     assert not Path(folder).exists()
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "986"]]
+
+
+def test_a_machine_that_can_not_grade_gives_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing can be run at all, that is said with its reason, and is nobody's zero."""
+    order = process._sandbox_order
+    monkeypatch.setattr(process, "_sandbox_order", lambda command, *rest: order(["/not-there", *command[1:]], *rest))
+    with pytest.raises(NotRun, match="not-there"):
+        graded(SOLVED)
 
 
 def test_locked_cells_do_not_count_as_theirs() -> None:

@@ -176,6 +176,7 @@ class FuzzRun:
             "waiting sockets": int(float(metrics["chat_sockets_waiting"])),
             "leases": len(state["leases"]),
             "feeds": len(state["conversations"]),
+            "counted sockets": int(float(metrics["chat_sockets"])),
             "tasks": int(float(metrics["chat_tasks"])),
             "sockets": sum(one.laddr.port == port and one.status != "LISTEN" for one in process.net_connections("tcp")),
         }

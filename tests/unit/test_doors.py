@@ -6,6 +6,7 @@ from reference_impl.core.socket_bounds import SPARE_PER_ADDRESS, SPARE_SOCKETS, 
 from reference_impl.core.waiting_room import WaitingRoom
 from reference_impl.model.errors import ConnectionLimitExceeded, Invalid, TooLarge
 from reference_impl.model.frame_pace import FramePace, frames_per_s
+from reference_impl.model.frames import client_message_id_of
 from reference_impl.model.json_values import MAX_DEPTH, MAX_INTEGER, has_only_text, require_json
 from reference_impl.model.origins import OriginPolicy
 
@@ -98,14 +99,20 @@ def test_one_address_can_not_take_all_sockets() -> None:
     """As many as it likes while there is room, then no more than its share; a proxy is not one address."""
     bounds = SocketBounds(max_connections=1000, max_per_address=10, trusted_proxies=["10.0.0.0/8"])
     most, share = 1000 + SPARE_SOCKETS, 10 + SPARE_PER_ADDRESS
-    crowd = [f"192.0.2.{number % 250}" for number in range(most // 2)]
-    assert bounds.admit("203.0.113.1", most // 2, ["203.0.113.1"] * (most // 2))
-    assert bounds.admit("203.0.113.1", most // 2 + share, crowd + ["203.0.113.1"] * share)
-    assert not bounds.admit("203.0.113.1", most // 2 + share + 1, crowd + ["203.0.113.1"] * (share + 1))
-    assert bounds.admit("10.1.2.3", most, ["10.1.2.3"] * most)
-    assert not bounds.admit("10.1.2.3", most + 1, ["10.1.2.3"] * (most + 1))
-    assert bounds.admit(None, 1, [None])
-    assert bounds.refused == 2
+    assert all(bounds.come("203.0.113.1") for _ in range(most // 2))
+    assert not bounds.come("203.0.113.1")
+    bounds.go("203.0.113.1")
+    assert all(bounds.come("192.0.2.1") for _ in range(share))
+    assert not bounds.come("192.0.2.1")
+    bounds.go("192.0.2.1")
+    assert all(bounds.come("10.1.2.3") for _ in range(most - bounds.present))
+    assert not bounds.come("10.1.2.3")
+    assert not bounds.come(None)
+    assert bounds.refused == 4
+    for host, count in (("203.0.113.1", most // 2), ("192.0.2.1", share), (None, 1)):
+        for _ in range(count):
+            bounds.go(host)
+    assert bounds.come("203.0.113.1"), "who has gone makes room"
 
 
 def test_a_flood_of_frames_is_read_at_its_pace() -> None:
@@ -140,6 +147,13 @@ def test_depth_and_size_are_bounded() -> None:
     with pytest.raises(TooLarge):
         require_json("é" * 500, "content", max_bytes=1000)
     require_json({"a": [MAX_INTEGER, -MAX_INTEGER, 1e300, True, None, "é"]}, "content", max_bytes=1000)
+
+
+@pytest.mark.parametrize("name", ['"\\ud834"', '"a\\u0000"', "7", "null", '"' + "x" * 101 + '"'])
+def test_the_name_of_a_refused_frame_is_repeated_only_if_it_can_be(name: str) -> None:
+    """The answer to nonsense must not fail by it."""
+    assert client_message_id_of(f'{{"type":"text","content":7,"client_message_id":{name}}}') is None
+    assert client_message_id_of('{"type":"text","content":7,"client_message_id":"mine"}') == "mine"
 
 
 @pytest.mark.parametrize(("text", "is_text"), [("né 𝄞", True), ("a\0b", False), ("\ud834", False)])

@@ -1,8 +1,11 @@
 """The server does not start unsafe, and says which setting it is about."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from reference_impl.__main__ import main
 from reference_impl.settings import Settings, explain
 
 SECRET = "s" * 32
@@ -32,14 +35,14 @@ def test_who_can_be_reached_from_elsewhere_has_to_be_safe(host: str) -> None:
     with pytest.raises(ValueError, match=r"TLS.*CHAT_TRUSTED_PROXIES.*CHAT_ALLOW_INSECURE_HOST"):
         settings().require_safe_host(host)
     settings(trusted_proxies="10.0.0.0/8").require_safe_host(host)
-    settings(tls_cert_file="c.pem", tls_key_file="k.pem").require_safe_host(host)
+    settings(tls_cert_file=__file__, tls_key_file=__file__).require_safe_host(host)
     settings(allow_insecure_host=True).require_safe_host(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_demo_sign_in_is_for_this_machine(host: str) -> None:
     """Whoever could reach it would be whoever they say. TLS does not help against that."""
-    for given in ({}, {"trusted_proxies": "10.0.0.1"}, {"tls_cert_file": "c.pem", "tls_key_file": "k.pem"}):
+    for given in ({}, {"trusted_proxies": "10.0.0.1"}, {"tls_cert_file": __file__, "tls_key_file": __file__}):
         with pytest.raises(ValueError, match=r"CHAT_DEMO_LOGIN.*CHAT_ALLOW_INSECURE_HOST"):
             settings(demo_login=True, **given).require_safe_host(host)
     settings(demo_login=True, allow_insecure_host=True).require_safe_host(host)
@@ -71,6 +74,7 @@ def test_lists_are_read_as_people_write_them() -> None:
         ("trusted_proxies", "*"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("max_connections_per_ip", "0"),
+        ("tls_cert_file", "no-such-file.pem"),
     ],
 )
 def test_a_bad_value_names_itself(name: str, value: str) -> None:
@@ -84,9 +88,35 @@ def test_all_pages_is_for_demo_mode() -> None:
     """And half of TLS is none."""
     assert "CHAT_ALLOWED_ORIGINS" in refusal(secret_key=SECRET, allowed_origins="*")
     assert settings(demo_login=True, allowed_origins="*").allowed_origins == ("*",)
-    assert "CHAT_TLS_KEY_FILE" in refusal(secret_key=SECRET, tls_cert_file="c.pem")
+    assert "CHAT_TLS_KEY_FILE" in refusal(secret_key=SECRET, tls_cert_file=__file__)
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:
     """A wrong type is said without the value."""
     assert "canary" not in refusal(secret_key=SECRET, redis_url=["redis://:canary@host"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"CHAT_DEMO_LOGIN": "1"}, "CHAT_ALLOW_INSECURE_HOST"),
+        ({}, "CHAT_SECRET_KEY"),
+        ({"CHAT_SECRET_KEY": SECRET, "CHAT_TLS_CERT_FILE": __file__, "CHAT_TLS_KEY_FILE": __file__}, "no certificate"),
+        ({"CHAT_DEMO_LOGIN": "1", "CHAT_ALLOWED_ORIGINS": "x"}, "CHAT_ALLOWED_ORIGINS"),
+    ],
+)
+def test_a_start_that_is_refused_is_one_line(
+    given: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Exit code 2, and no traceback."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--host", "0.0.0.0", "--port", "0"]) == 2
+    complained = capsys.readouterr().err
+    assert said in complained
+    assert len(complained.splitlines()) == 1

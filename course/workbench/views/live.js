@@ -1,7 +1,7 @@
 // The live view in the browser: one ES module, no build, nothing from the network.
 // Python makes the rows and says what each one changed; this file filters, folds, draws and steps.
 
-const ROW = 28, GUTTER = 88, LANE = 80, TRAVEL_MS = 420, PLAY_MS = 650, SHOWN_ALIKE = 12, FEWEST = 3, TAIL = 30;
+const ROW = 28, GUTTER = 88, LANE = 80, TRAVEL_MS = 420, PLAY_MS = 650, SHOWN_ALIKE = 12, FEWEST = 3, TAIL = 30, MOST_CLIENTS = 12;
 const QUIET_GROUPS = ["connection", "presence"]; // there are many of them: shown when asked for
 const SVG = "http://www.w3.org/2000/svg";
 const MANAGERS = ["process", "server", "link", "client", "connections", "outboxes", "leases", "channels", "queue",
@@ -38,6 +38,7 @@ class Flow {
     this.lanes = news.lanes || [];
     this.byId = new Map(this.lanes.map((lane) => [lane.id, lane]));
     this.missing = news.missing || [];
+    this.moreMissing = news.more_missing || 0;
     this.status = news.status || "live";
     this.folded = news.folded || 0;
   }
@@ -105,7 +106,7 @@ function missingRow(flow, one) {
   return {
     number: `${one.message} ${one.target}`, after: Math.max(message.last_row, flow.first), at: null,
     source: one.source, target: one.target, what: `never arrived: ${one.reason}`, phase: "missing",
-    group: "message", hop: "missing", alike: `missing ${one.target} ${one.reason}`, message: one.message,
+    group: "message", hop: "missing", alike: `missing ${flow.byId.get(one.target)?.home} ${one.reason}`, message: one.message,
     user: flow.label(one.target), ids: {}, detail: { reason: one.reason }, frame: null, changes: [],
   };
 }
@@ -233,10 +234,11 @@ class View {
     this.table = make("div", { class: "bw-table", tabindex: 0, hidden: true, "data-lm-suppress-shortcuts": "true" });
     this.step1 = make("section", { class: "bw-card", "aria-label": "This step" });
     this.board = make("section", { class: "bw-card bw-board", "aria-label": "What every manager holds" });
+    this.unseen = make("p", { class: "bw-older", hidden: true });
     this.say = make("div", { class: "bw-unseen", "aria-live": "polite", role: "status" });
     const side = make("div", { class: "bw-side" }, this.step1, this.board);
     this.root = make("div", { class: "bw-live", role: "region", "aria-label": "Live view of the chat system",
-      "data-lm-suppress-shortcuts": "true", onkeydown: (event) => this.onKey(event) }, bar, filters,
+      "data-lm-suppress-shortcuts": "true", onkeydown: (event) => this.onKey(event) }, bar, filters, this.unseen,
       make("div", { class: "bw-main" }, make("div", { class: "bw-stage" }, this.scroll, this.table), side), this.say);
     el.append(this.root);
   }
@@ -272,6 +274,12 @@ class View {
     const { status } = this.flow;
     this.pill.textContent = status;
     this.pill.dataset.status = status.split(":")[0];
+    const { moreMissing } = this.flow, unseen = [];
+    const older = this.flow.first;
+    if (older > 0) unseen.push(`… ${older} earlier steps, folded into the state before the first one`);
+    if (moreMissing > 0) unseen.push(`… ${moreMissing} more arrows that never arrived`);
+    this.unseen.textContent = unseen.join(" · ");
+    this.unseen.hidden = !unseen.length;
     this.slider.max = Math.max(0, this.steps.length - 1);
   }
 
@@ -643,7 +651,7 @@ class View {
       make("h4", { class: `bw-hue-${flow.hue(current)}` }, make("i", { class: "bw-spot" }), current.what),
       make("p", { class: "bw-faint" }, from === to ? `at ${from}` : `${from} → ${to}`), list,
       frame ? make("details", { class: "bw-frame", open: true }, make("summary", {}, said), make("pre", {}, pretty(frame)))
-        : make("p", { class: "bw-faint" }, current.message == null ? "" : "No client of the lab has seen a frame of it yet."));
+        : make("p", { class: "bw-faint" }, current.message == null ? "" : "No frame of it is known: no client of the lab has had one, or it is too long ago."));
   }
 
   fillBoard() {
@@ -655,8 +663,16 @@ class View {
     const isFirst = !this.board.querySelector("details");
     const parts = [make("h4", {}, "What the managers hold"),
       make("p", { class: "bw-faint" }, changed.size ? "after this step; before → after is marked" : "after this step, which changed nothing")];
-    for (const lane of this.flow.lanes) {
-      const mine = [...entries].map(([name, entry]) => [name.split("\u0000"), entry]).filter(([[id]]) => id === lane.id);
+    const byLane = new Map();
+    for (const [name, entry] of entries) {
+      const path = name.split("\u0000");
+      byLane.set(path[0], [...(byLane.get(path[0]) || []), [path, entry]]);
+    }
+    const isTouchedLane = (lane) => (byLane.get(lane.id) || []).some(([, entry]) => entry.isNew);
+    const clients = this.flow.lanes.filter((lane) => lane.kind === "client");
+    const few = clients.filter((lane, number) => number < MOST_CLIENTS || isTouchedLane(lane));
+    for (const lane of [...this.flow.lanes.filter((one) => one.kind !== "client"), ...few]) {
+      const mine = byLane.get(lane.id) || [];
       if (!mine.length) continue;
       const isTouched = mine.some(([, entry]) => entry.isNew);
       const health = this.healthOf(lane.id, this.state);
@@ -666,6 +682,7 @@ class View {
       details.open = isTouched || open.has(lane.id) || (isFirst && lane.kind === "instance");
       parts.push(details);
     }
+    if (few.length < clients.length) parts.push(make("p", { class: "bw-faint" }, `… ${clients.length - few.length} more clients: filter by user`));
     const top = this.board.scrollTop;
     this.board.replaceChildren(...parts);
     const first = this.board.querySelector(".bw-changed");
@@ -678,7 +695,7 @@ class View {
   managersOf(entries) {
     const table = make("table", {});
     for (const manager of MANAGERS) {
-      const mine = entries.filter(([[, name]]) => name === manager);
+      const mine = entries.filter(([[, name]]) => name === manager).sort(([[, , a]], [[, , b]]) => (a < b ? -1 : 1));
       mine.forEach(([[, , entry], { value, before, isNew }], number) => {
         const cell = make("td", { class: isNew ? "bw-changed" : "" });
         if (isNew) cell.append(make("s", {}, before ?? "nothing"), " → ", make("b", {}, value ?? "nothing"));

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from course.workbench.views.rows import Lane
 from course.workbench.views.story import Line
 
+FAULT, MISSING = "rgba(210, 153, 34, 0.25)", "rgba(207, 34, 46, 0.2)"
+"""Mermaid's way to mark a line: a coloured band, seen on light and dark pages."""
+
 NOTHING = "nothing has happened yet"
 
 
@@ -42,12 +45,15 @@ def as_mermaid(lanes: list[Lane], lines: list[Line]) -> str:
         what = _safe(line.what)
         if line.phase == "fold":
             shown.append(f"    Note over {everybody}: {what}")
-        elif line.source == line.target or line.phase == "fault":
+        elif line.phase == "fault":
             over = names[line.source] if line.source == line.target else f"{names[line.source]},{names[line.target]}"
-            shown.append(f"    Note over {over}: {'⚡ ' * (line.phase == 'fault')}{what}")
+            shown += [f"    rect {FAULT}", f"    Note over {over}: ⚡ {what}", "    end"]
+        elif line.source == line.target:
+            shown.append(f"    Note over {names[line.source]}: {what}")
+        elif line.phase == "missing":
+            shown += [f"    rect {MISSING}", f"    {names[line.source]}--x{names[line.target]}: {what}", "    end"]
         else:
-            arrow = "--x" if line.phase == "missing" else "->>"
-            shown.append(f"    {names[line.source]}{arrow}{names[line.target]}: {what}")
+            shown.append(f"    {names[line.source]}->>{names[line.target]}: {what}")
     return "\n".join(shown)
 
 
