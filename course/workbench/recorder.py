@@ -1,6 +1,7 @@
 """The hops of a message, collected from all processes and put in order."""
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ QUIET_MS = 10
 LONGEST_FRAME = 2_000
 """Characters of a frame that are kept."""
 
+KEPT_FRAMES = 5_000
+
 
 class LabRecorder:
     """Keeps the clients' hops and reads the instances' ones, all on the machine's one monotonic clock."""
@@ -26,6 +29,7 @@ class LabRecorder:
         self.hears_all = False
         """Whether clients also note what is no message: who came, who types. A live view asks for it."""
         self._numbers: dict[int, int] = {}
+        self._with_frames: deque[int] = deque()  # places in ``hops``
 
     def note(
         self,
@@ -38,8 +42,11 @@ class LabRecorder:
         **detail: Any,
     ) -> None:
         """Notes what a client did; ``t`` is when, if not now. A ``frame`` in the detail is cut to a readable size."""
+        if hop == "client_heard" and not self.hears_all:
+            return
         if "frame" in detail:
             detail["frame"] = shortened(detail["frame"])
+            self._make_room_for_a_frame()
         self.hops.append(
             Hop(
                 t=t if t is not None else time.monotonic_ns(),
@@ -53,6 +60,12 @@ class LabRecorder:
                 detail={"client": self.number_of(client)} | detail,
             )
         )
+
+    def _make_room_for_a_frame(self) -> None:
+        """Of many clients that get many messages, the newest frames are kept; the hops without them stay."""
+        self._with_frames.append(len(self.hops))
+        if len(self._with_frames) > KEPT_FRAMES:
+            self.hops[self._with_frames.popleft()].detail.pop("frame", None)
 
     def fault(self, name: str, where: str, **detail: Any) -> None:
         """Notes what was done to the system: ``kill`` at ``instance-1``, ``pause`` at ``Redis``."""

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from course.workbench import recorder
 from course.workbench.hop_tail import HopTail
 from course.workbench.views.board import Board
 from course.workbench.views.folding import FEWEST, Fold, fold
@@ -378,6 +380,23 @@ def test_no_notebook_has_a_widget_stored(path: Path) -> None:
     outputs = [output for cell in document["cells"] for output in cell.get("outputs", [])]
     assert not [output for output in outputs if WIDGET in output.get("data", {})]
     assert "widgets" not in document["metadata"]
+
+
+def test_only_the_newest_frames_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many clients that get many messages do not fill the kernel's memory; and what is no message is not noted."""
+    monkeypatch.setattr(recorder, "KEPT_FRAMES", 2)
+    clients = recorder.LabRecorder()
+    client = SimpleNamespace(user="bob", instance=1, conversation_id=ROOM, connection_id="c-bob")
+    for number in range(4):
+        clients.note("client_received", client, message_id=f"m{number}", frame="x" * 5_000)
+    clients.note("client_heard", client, action="typing", frame="{}")
+    kept = [len(one.detail.get("frame", "")) for one in clients.hops]
+    assert kept[:2] == [0, 0]
+    assert all(recorder.LONGEST_FRAME < length < recorder.LONGEST_FRAME + 20 for length in kept[2:])
+    assert len(kept) == 4
+    clients.hears_all = True
+    clients.note("client_heard", client, action="typing", frame="{}")
+    assert clients.hops[-1].hop == "client_heard"
 
 
 # -- the files -------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ async def test_it_shows_what_the_instances_hold_and_what_is_done_to_them(sent: l
         for number in (0, 1):
             await assert_same_state(lab, view, number)
 
+        await assert_a_page_can_ask_again(view, sent)
+
         await phone.close()
         await lab.kill(1)
         await bob.wait_closed()
@@ -47,6 +49,14 @@ async def test_it_shows_what_the_instances_hold_and_what_is_done_to_them(sent: l
     bundle, _ = view._repr_mimebundle_()
     kinds = {"text/plain", "image/svg+xml", "text/vnd.mermaid", "application/vnd.jupyter.widget-view+json"}
     assert bundle.keys() == kinds
+
+
+async def assert_a_page_can_ask_again(view: LiveView, sent: list[dict[str, Any]]) -> None:
+    """A page that has missed something asks, on a thread of Jupyter's; it is answered from the lab's loop."""
+    await asyncio.to_thread(view._on_message, view, {"kind": "resync"}, [])
+    await asyncio.sleep(0)  # what the thread has handed to the loop comes first
+    (answer,) = [news for news in sent if news["kind"] == "everything"]
+    assert [row["number"] for row in answer["rows"]] == [row.number for row in view.timeline.rows]
 
 
 async def test_redis_as_it_is(lab: Lab) -> None:

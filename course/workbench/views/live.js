@@ -651,7 +651,7 @@ class View {
       make("h4", { class: `bw-hue-${flow.hue(current)}` }, make("i", { class: "bw-spot" }), current.what),
       make("p", { class: "bw-faint" }, from === to ? `at ${from}` : `${from} → ${to}`), list,
       frame ? make("details", { class: "bw-frame", open: true }, make("summary", {}, said), make("pre", {}, pretty(frame)))
-        : make("p", { class: "bw-faint" }, current.message == null ? "" : "No client of the lab has seen a frame of it yet."));
+        : make("p", { class: "bw-faint" }, current.message == null ? "" : "No frame of it is known: no client of the lab has had one, or it is too long ago."));
   }
 
   fillBoard() {
