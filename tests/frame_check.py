@@ -17,6 +17,7 @@ from jsonschema.exceptions import best_match
 
 from course.workbench.client import LabClient
 from course.workbench.lab import Lab
+from course.workbench.lab_people import LabPeople
 from reference_impl.api.asyncapi import asyncapi_document
 from reference_impl.app import create_app
 from reference_impl.model.errors import BadJson, Invalid, UnknownType
@@ -141,20 +142,20 @@ def watch(patch: pytest.MonkeyPatch) -> list[str]:
         body = answer.json() if is_json and answer.content else None  # 204 has the type, and nothing of it
         note(answer_checker().complaint_about(answer.request.method, answer.url.path, answer.status_code, body))
 
-    open_http, shared_http = Lab.http, Lab._http
+    open_http, shared_http = Lab.http, LabPeople._http
 
     async def checking_http(self: Lab, user: str, *, instance: int = 0) -> httpx2.AsyncClient:
         client = await open_http(self, user, instance=instance)
         client.event_hooks = {"response": [check_answer]}
         return client
 
-    def checking_shared_http(self: Lab, instance: int) -> httpx2.AsyncClient:
+    def checking_shared_http(self: LabPeople, instance: int) -> httpx2.AsyncClient:
         client = shared_http(self, instance)
         client.event_hooks = {"response": [check_answer]}
         return client
 
     patch.setattr(Lab, "http", checking_http)
-    patch.setattr(Lab, "_http", checking_shared_http)
+    patch.setattr(LabPeople, "_http", checking_shared_http)
     patch.setattr(LabClient, "_note", check_received)
     patch.setattr(LabClient, "send_raw", check_sent)
     return complaints

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import secrets
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 
-from course.errors import UserError
 from course.workbench.chat_page import ChatPage
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
+from course.workbench.lab_people import LabPeople
 from course.workbench.lab_redis import LabRedis
 from course.workbench.lab_settings import lab_settings
 from course.workbench.live import LiveView, LiveViews
@@ -63,14 +62,9 @@ class Lab:
         )
         self.clients: list[LabClient] = []
         self._recorder = LabRecorder()
-        self._live = LiveViews(self._cluster, self._recorder, self._names)
-        self._tokens: dict[str, str] = {}
-        self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
-        self._members: set[tuple[str, str]] = set()
+        self._people = LabPeople(self._cluster)
+        self._live = LiveViews(self._cluster, self._recorder, self._people.names)
         self._invitations: set[asyncio.Task[str]] = set()
-        self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
-        self._https: dict[int, httpx2.AsyncClient] = {}
-        self._open = AsyncExitStack()
         self._ticker: asyncio.Task[None] | None = None
 
     @classmethod
@@ -103,9 +97,8 @@ class Lab:
             client.kill()
         try:
             await asyncio.gather(*(client.close() for client in self.clients))
-            await self._open.aclose()
+            await self._people.close()
         finally:
-            self._https.clear()
             await self._cluster.stop()
             await self._forget_keys()
 
@@ -156,7 +149,7 @@ class Lab:
         token = token if token is not None else await self.token(user)
         device = {"device_type": device_type} | ({"device_id": device_id} if device_id else {})
         resume = {} if last_seq is None else {"last_seq": str(last_seq)}
-        credential = await self._ticket(token, instance) if sign_in == "ticket" else token
+        credential = await self._people.ticket(token, instance) if sign_in == "ticket" else token
         websocket = await open_socket(self.ws_url(instance, conversation_id), sign_in, credential, device | resume)
         client = LabClient(
             websocket, user=user, instance=instance, conversation_id=conversation_id, note_hop=self._recorder.note
@@ -168,33 +161,15 @@ class Lab:
 
     async def token(self, user: str) -> str:
         """An access token of ``user``, who exists from now on."""
-        if user not in self._tokens:
-            answer = await self._http(self._first_running()).post("/api/v1/auth/token", json={"user_id": user})
-            _require_ok(answer)
-            self._tokens[user] = answer.json()["access_token"]
-        return self._tokens[user]
+        return await self._people.token(user)
 
     async def http(self, user: str, *, instance: int = 0) -> httpx2.AsyncClient:
         """An HTTP client that is signed in as ``user``. The lab closes it."""
-        headers = {"Authorization": f"Bearer {await self.token(user)}"}
-        client = httpx2.AsyncClient(base_url=self.url(instance), headers=headers, trust_env=False)
-        return await self._open.enter_async_context(client)
+        return await self._people.signed_in(user, instance)
 
     async def conversation(self, name: str, *users: str) -> str:
         """The id of the conversation called ``name``, with ``users`` in it. Made when it is first named."""
-        if not users and name not in self._conversations:
-            raise UserError(f"nobody is in the conversation {name!r} yet; name a user")
-        async with self._inviting:
-            if name not in self._conversations:
-                answer = await self._post(users[0], "", {"title": name})
-                self._conversations[name] = (answer["id"], users[0])
-                self._members.add((name, users[0]))
-            conversation_id, member = self._conversations[name]
-            for user in users:
-                if (name, user) not in self._members:
-                    await self._post(member, f"/{conversation_id}/participants", {"user_id": user})
-                    self._members.add((name, user))
-        return conversation_id
+        return await self._people.conversation(name, *users)
 
     def page(
         self, user: str, *, instance: int = 0, conversation: str | None = "general", height: int = 600
@@ -252,7 +227,7 @@ class Lab:
             self._cluster.redis,
             self._cluster.links,
             prefix=self.key_prefix,
-            name_of=self._with_names,
+            name_of=self._people.with_names,
             note_fault=self._recorder.fault,
             note_command=self._recorder.command,
         )
@@ -283,7 +258,7 @@ class Lab:
 
     def topology(self) -> Topology:
         """Who is connected to what at this moment, and how instances, links and connections are."""
-        names = self._names()
+        names = self._people.names()
         return topology_of(self._cluster, self.clients, lambda name: names.get(name or "", "all of them"))
 
     def __repr__(self) -> str:
@@ -303,14 +278,6 @@ class Lab:
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
 
-    def _names(self) -> dict[str, str]:
-        return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
-
-    def _with_names(self, text: str) -> str:
-        for conversation_id, name in self._names().items():
-            text = text.replace(conversation_id, name)
-        return text
-
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there
         self._recorder.fault(name, f"instance-{instance}")
@@ -319,38 +286,6 @@ class Lab:
         """A Redis of our own is gone by now; in somebody else's, our keys must not stay."""
         if self.redis.choice.kind == "url":
             await self._cluster.redis.forget(self.key_prefix)
-
-    def _first_running(self) -> int:
-        running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]
-        if not running:
-            raise UserError("no instance is running; restart one first: await lab.restart(0)")
-        return running[0]
-
-    def _http(self, instance: int) -> httpx2.AsyncClient:
-        if instance not in self._https:
-            client = httpx2.AsyncClient(base_url=self.url(instance), trust_env=False)
-            self._https[instance] = client
-            self._open.push_async_callback(client.aclose)
-        return self._https[instance]
-
-    async def _post(self, user: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {await self.token(user)}"}
-        http = self._http(self._first_running())
-        answer = await http.post(f"/api/v1/conversations{path}", json=body, headers=headers)
-        _require_ok(answer)
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def _ticket(self, token: str, instance: int) -> str:
-        answer = await self._http(instance).post("/api/v1/auth/ticket", headers={"Authorization": f"Bearer {token}"})
-        _require_ok(answer)
-        return str(answer.json()["ticket"])
-
-
-def _require_ok(answer: httpx2.Response) -> None:
-    if answer.is_error:
-        error = answer.json().get("error", {})
-        raise UserError(f"the server refused: {error.get('message', answer.text)}")
 
 
 async def _tick() -> None:
