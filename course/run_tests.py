@@ -42,11 +42,11 @@ def steps(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("mypy", ["mypy"]),
         ("import rule", ["course.import_rule"]),
     ]
+    at_once = [] if arguments else ["-n", "2", "--dist", "loadfile"]  # most tests wait for something
     notebooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
     if notebooks and not arguments:
         nbval = ["--nbval", "--nbval-sanitize-with", "notebooks/nbval_sanitize.cfg", "--nbval-cell-timeout", "120"]
-        checks.append(("notebooks", ["pytest", "--timeout", "300", *nbval, *notebooks]))
-    at_once = [] if arguments else ["-n", "2", "--dist", "loadfile"]  # most tests wait for something
+        checks.append(("notebooks", ["pytest", "--timeout", "300", *at_once, *nbval, *notebooks]))
     checks.append(("tests", ["pytest", *at_once, *arguments]))
     return checks
 

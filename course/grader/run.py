@@ -16,6 +16,7 @@ from course.grader.transplant import Answer, answers_for, exercise_of, tampered_
 from course.manifest import ChapterInfo, CheckInfo, load
 
 DRIVE = "from course.checks.check import drive_for_grading as _drive"
+NO_ANSWER = "there is no answer"
 FILE_NAME = re.compile(r"\((?:\d+\.py|<ipython[^>]*>|<unknown>), ")
 WHY = {
     "broken": ("crashed", "Python ended in the middle of it: look for exit(), kill() or a crash"),
@@ -94,7 +95,7 @@ def _before_running(chapter: ChapterInfo, answers: dict[int, Answer]) -> dict[st
         answer = answers[exercise.number]
         for check in exercise.checks:
             if not answer.text.strip():
-                results[check.id] = Result(check, 0, "missing", "there is no answer")
+                results[check.id] = Result(check, 0, "missing", NO_ANSWER)
             elif not answer.started:
                 results[check.id] = Result(check, 0, "missing", "not started yet")
             elif answer.reaches:
@@ -216,13 +217,13 @@ def _picture(check_id: str, found: Found, failure: Failure) -> str:
         return ""  # what came can not be drawn: the text says so
 
 
-def _told(result: Result, answer: Answer, changed: set[str]) -> Result:
+def _told(result: Result, answer: Answer, changed: dict[str, str]) -> Result:
     """With the code, and with what is to be said about the cells around it."""
     notes = list(answer.notes)
     cell = f"check-{result.check.id.replace('.', '-')}"
-    if cell in changed:
-        notes.append("the check's own cell was edited, doubled or deleted; the original one was run")
-        if result.status in ("failed", "crashed", "missing"):
+    if cell in changed and result.message != NO_ANSWER:
+        notes.append(f"the check's own cell was {changed[cell]}; the original one is what counts")
+        if changed[cell] != "deleted" and result.status in ("failed", "crashed", "missing"):
             result = result._replace(status="tampered")
     elif changed and result.status == "passed":
         notes.append("cells that are not answers were changed; they do not count")

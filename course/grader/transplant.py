@@ -54,13 +54,19 @@ def answers_for(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell]) ->
     return {exercise.number: _answer(exercise, pristine, theirs, own) for exercise in chapter.exercises}
 
 
-def tampered_cells(pristine: Notebook, theirs: list[Cell]) -> set[str]:
-    """Names of locked cells that were edited, deleted or doubled. Moving one changes nothing."""
-    locked = {grade_id(cell): cell.source.strip() for cell in pristine.cells if not is_answer(cell)}
+def tampered_cells(pristine: Notebook, theirs: list[Cell]) -> dict[str, str]:
+    """Locked cells that were edited, doubled or deleted, and which of that it was. Moving one changes nothing."""
+    locked = {str(grade_id(cell)): cell.source.strip() for cell in pristine.cells if not is_answer(cell)}
     found: dict[str, list[str]] = {}
     for cell in theirs:
         found.setdefault(cell.name, []).append(cell.source.strip())
-    return {name for name, source in locked.items() if name and found.get(name) != [source]}
+    return {name: _how(found.get(name, []), source) for name, source in locked.items() if found.get(name) != [source]}
+
+
+def _how(found: list[str], source: str) -> str:
+    if not found:
+        return "deleted"
+    return "doubled" if set(found) == {source} else "edited"
 
 
 def _answer(exercise: ExerciseInfo, pristine: Notebook, theirs: list[Cell], own: list[tuple[int, str]]) -> Answer:

@@ -37,7 +37,8 @@ class Lab:
             lab.trace(ack)
 
     ``settings`` are the server's, by name: ``settings={"HEARTBEAT_INTERVAL_S": 1}``. ``overrides`` replace parts
-    of the server by classes of the learner's own. Nothing is left behind, however the block or the kernel ends.
+    of the server by classes of the learner's own. ``traced=False`` records no hops: to measure what the server costs
+    without them. Nothing is left behind, however the block or the kernel ends.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Lab:
         overrides: dict[str, Any] | None = None,
         redis_url: str | None = None,
         database_url: str | None = None,
+        traced: bool = True,
     ) -> None:
         self.key_prefix = f"lab-{secrets.token_hex(8)}:"
         """What every key and channel in Redis begins with: labs can share one."""
@@ -57,10 +59,11 @@ class Lab:
             overrides=overrides,
             redis_url=redis_url,
             database_url=database_url,
-            traced=True,
+            traced=traced,
             breakable=True,
         )
         self.clients: list[LabClient] = []
+        self._traced = traced
         self._recorder = LabRecorder()
         self._people = LabPeople(self._cluster)
         self._live = LiveViews(self._cluster, self._recorder, self._people.names)
@@ -244,6 +247,8 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
+        if not self._traced:
+            raise UserError("this lab records nothing; start it without traced=False")
         served = [one for one in self.clients if one.connected_at is not None and self._is_served(one)]
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])

@@ -64,6 +64,11 @@ class ToyServer:
             await self._process.start()
 
     @property
+    def pid(self) -> int | None:
+        """Its process id, while it runs."""
+        return self._process.pid if self._process else None
+
+    @property
     def url(self) -> str:
         """Its HTTP address."""
         return f"http://127.0.0.1:{self._process.port if self._process else 0}"

@@ -100,6 +100,7 @@ class FrameActions:
             conversation_id,
             self._identity,
             frame.content,
+            message_id=self._connection.name_own_message(),
             client_message_id=frame.client_message_id,
             is_important=frame.is_important,
             reply_to_message_id=frame.reply_to_message_id,

@@ -6,6 +6,8 @@ import time
 from datetime import datetime
 from typing import Any
 
+from uuid_utils import uuid7
+
 from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Transport
 from reference_impl.core.trace import HopRecorder
@@ -25,6 +27,10 @@ STALLED_DEADLINE_S = 30.0
 """How long a peer whose outbox was thrown away may take to read what is on the network already, and the close
 frame behind it. After that the connection ends without one.
 """
+
+
+MAX_OWN_IDS = 64
+"""Messages of its own that a connection recognises: those on their way from the store to the members, and some more."""
 
 
 class Connection:
@@ -70,6 +76,7 @@ class Connection:
         self.ended_with: int | None = None
         """The close code: ours, or the peer's if it went first. None while it is open."""
         self.last_heard = self.last_pinged = time.monotonic()
+        self._own_ids: dict[str | None, None] = {}
         self._transport = transport
         self._recorder = recorder
         self._traffic = traffic
@@ -96,6 +103,18 @@ class Connection:
         if self._recorder.on and frame.message_id:
             self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
         return True
+
+    def name_own_message(self) -> str:
+        """An id for a message that it is about to send."""
+        message_id = str(uuid7())
+        self._own_ids[message_id] = None
+        if len(self._own_ids) > MAX_OWN_IDS:
+            del self._own_ids[next(iter(self._own_ids))]
+        return message_id
+
+    def has_sent(self, message_id: str | None) -> bool:
+        """Whether a message is one of its latest own: it gets an ack for it, and no copy."""
+        return message_id in self._own_ids
 
     async def send_when_room(self, frame: EncodedFrame) -> bool:
         """Waits until the peer has read enough, then queues the frame. For what a client asked to have again.

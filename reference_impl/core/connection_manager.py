@@ -146,7 +146,11 @@ class ConnectionManager:
         except_connection: str | None = None,
         except_user: str | None = None,
     ) -> int:
-        """Queues a frame for the connections on a conversation; returns how many took it."""
+        """Queues a frame for the connections on a conversation; returns how many took it.
+
+        A message is kept from the connection that sent it, also when it was read from the store before its
+        announcement came, and so nobody said which one that was.
+        """
         members = self.index.by_conversation.get(conversation_id)
         if not members:
             return 0
@@ -154,7 +158,7 @@ class ConnectionManager:
         for connection in tuple(members.values()):
             if connection.user_id == except_user:
                 continue
-            if connection.connection_id == except_connection:
+            if connection.connection_id == except_connection or connection.has_sent(frame.message_id):
                 if self._recorder.on and frame.message_id:
                     self._hop_excluded(connection, frame)
             elif connection.send(frame):

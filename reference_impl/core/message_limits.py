@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-PATIENCE_S = 0.1
-"""How long a message waits for the shared count at most."""
+PATIENCE_S = 0.5
+"""How long a message waits for the shared count at most. Shorter, and a busy moment would double the limit."""
 
 PAUSE_S = 1.0
 """How long nobody asks again after that: a slow Redis delays one message a second, not each of them."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from reference_impl.core.ports import PresenceStore
 from reference_impl.core.trace import OFF, HopRecorder
@@ -26,10 +26,20 @@ LINGER_S = 0.3
 LINGER_AFTER_LOSS_S = 5.0
 """How long one that vanished does: it is probably on its way back, and nobody wants to see it flicker."""
 
+MARGIN_S = 0.1
+"""Nearer than this to its end, a lease that is not there may just have ended: clocks differ."""
+
 RECOVERY_S = 3.0
 """After the store was away all instances renew their leases first. So long nobody is declared gone."""
 
 Announce = Callable[[PresenceChange], None]
+
+
+class _Departure(NamedTuple):
+    """When a lease that was let go ends, and when its end has surely been told; in the loop's seconds."""
+
+    ends: float
+    told: float
 
 
 class PresenceManager:
@@ -38,7 +48,7 @@ class PresenceManager:
     A user is online while one of their connections holds a lease. A device that leaves ends its own lease
     and no other; an instance that dies ends nothing, and its leases end by themselves within ``lease_s``
     seconds. What ended is told by whichever instance sees it first, once. A lease that the store has lost is
-    taken again.
+    taken again; one that it has lost on its way out is told by the instance that let it go.
     """
 
     def __init__(
@@ -51,6 +61,7 @@ class PresenceManager:
         self._look_s = min(0.5, lease_s / 20)
         self._held: dict[str, Lease] = {}  # connection_id -> lease: those of this instance
         self._devices: Counter[str] = Counter()  # user_id -> how many of them
+        self._departed: dict[Lease, _Departure] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._was_away = False
         self._patient_until = 0.0
@@ -115,8 +126,10 @@ class PresenceManager:
         if lease is not None:
             self._devices -= Counter([user_id])  # drops users who reach zero
             linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
+            self._note_departure(lease, self.lease_s)
             try:
                 await self._store.release(lease, linger_s, is_lost=lost)
+                self._note_departure(lease, linger_s)
                 self._hop("lease_released", lease, linger_s=linger_s)
             except Unavailable as error:
                 logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)
@@ -148,10 +161,34 @@ class PresenceManager:
             self._hop("lease_ended", one.lease, remaining=len(one.remaining))
             for change in changes_of_ended(one):
                 self._announce(change)
-        canary = next(iter(self._held.values()), None)
-        if canary is not None and not await self._store.holds(canary) and canary.connection_id in self._held:
+        if await self._store_lost_its_data(now):
             logger.warning("Redis has lost our %d presence leases: taking them again", len(self._held))
             await self._renew_all()
+            await self._tell_of_departures()
+
+    async def _store_lost_its_data(self, now: float) -> bool:
+        """Whether a lease that must be there is not."""
+        self._departed = {lease: departure for lease, departure in self._departed.items() if departure.told > now}
+        leaving = (lease for lease, departure in self._departed.items() if departure.ends > now + MARGIN_S)
+        canary = next(iter(self._held.values()), None) or next(leaving, None)
+        if canary is None or await self._store.holds(canary):
+            return False
+        departure = self._departed.get(canary)  # it may have left, or ended, while we asked
+        is_leaving = departure is not None and departure.ends > asyncio.get_running_loop().time()
+        return canary.connection_id in self._held or is_leaving
+
+    async def _tell_of_departures(self) -> None:
+        """The store would have told when they end. Perhaps it has told of some already: twice does no harm."""
+        departed = list(self._departed)
+        remaining = await self._store.leases(sorted({lease.user_id for lease in departed}))
+        for lease in departed:
+            self._departed.pop(lease, None)
+            for change in changes_of_ended(EndedLease(lease, remaining.get(lease.user_id, []))):
+                self._announce(change)
+
+    def _note_departure(self, lease: Lease, linger_s: float) -> None:
+        ends = asyncio.get_running_loop().time() + linger_s
+        self._departed[lease] = _Departure(ends, ends + 4 * self._look_s)
 
     def _is_online_here(self, user_id: str) -> bool:
         return user_id in self._devices

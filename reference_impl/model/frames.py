@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import msgspec
 
 from reference_impl.model.errors import BadJson, Invalid, UnknownType
+from reference_impl.model.json_values import has_only_text
+
+LONGEST_CLIENT_ID = 100
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
@@ -19,7 +22,7 @@ class TextFrame(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
 
     content: str | dict[str, Any]
     """The text; or an object with the text in ``text``."""
-    client_message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    client_message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CLIENT_ID)] | None = None
     """Your own name for the message. Sent again under the same name it is the same message, not a second one."""
     is_important: bool = False
     reply_to_message_id: str | None = None
@@ -125,4 +128,5 @@ def client_message_id_of(raw: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     found = frame.get("client_message_id") if isinstance(frame, dict) else None
-    return found if isinstance(found, str) else None
+    fits = isinstance(found, str) and len(found) <= LONGEST_CLIENT_ID and has_only_text(found)
+    return str(found) if fits else None

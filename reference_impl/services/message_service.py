@@ -62,6 +62,7 @@ class MessageService:
         content: object,
         message_type: str = "text",
         *,
+        message_id: str | None = None,
         sender_type: str = "user",
         client_message_id: str | None = None,
         is_important: bool = False,
@@ -78,7 +79,7 @@ class MessageService:
         """
         require_json(extra_metadata, "extra_metadata", max_bytes=self._max_content_bytes)
         draft = MessageDraft(
-            id=str(uuid7()),
+            id=message_id or str(uuid7()),
             conversation_id=conversation_id,
             sender_id=sender.user_id,
             sender_type=sender_type,

@@ -12,7 +12,7 @@ from course.grader import submission
 from course.grader.folder import printable, students_of
 from course.grader.submission import Unreadable, parse, read_file
 from course.grader.transplant import answers_for, tampered_cells
-from tests.course.handed_in import CHAPTER, PRISTINE, SOLVED, content
+from tests.course.handed_in import CHAPTER, PRISTINE, SOLVED, content, graded_file, statuses
 
 DEEP = b"[" * 100_000
 
@@ -94,8 +94,17 @@ def test_tampered_cells_are_named() -> None:
     by_id["check-1-1"]["source"] = "print('passed')"
     notebook["cells"].remove(by_id["check-1-2"])
     notebook["cells"] = [*notebook["cells"][::-1], by_id["check-2-1"]]
-    assert tampered_cells(PRISTINE, parse(json.dumps(notebook).encode())) == {"check-1-1", "check-1-2", "check-2-1"}
+    assert tampered_cells(PRISTINE, parse(json.dumps(notebook).encode())) == {
+        "check-1-1": "edited", "check-1-2": "deleted", "check-2-1": "doubled",
+    }  # fmt: skip
     assert not tampered_cells(PRISTINE, parse(content(SOLVED)))
+
+
+def test_another_notebook_is_no_answer() -> None:
+    """One that has nothing to do with the exercise is missing, not tampered with; so is one without cells."""
+    for cells in ([], [{"cell_type": "code", "id": "x", "metadata": {}, "source": "1 + 1"}]):
+        file = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
+        assert statuses(graded_file(file), 1) == statuses(graded_file(file), 2) == {"missing"}
 
 
 def test_files_that_are_not_what_they_seem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

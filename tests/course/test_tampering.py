@@ -185,5 +185,5 @@ def test_locked_cells_do_not_count_as_theirs() -> None:
     assert [results[name].points for name in ("1.1", "2.1", "2.2", "2.3")] == [0, 3, 4, 3]
     assert results["1.1"].status == "tampered"
     assert results["1.2"].status == "failed"
-    assert "the original one was run" in results["2.1"].message
+    assert "own cell was deleted; the original one is what counts" in results["2.1"].message
     assert "they do not count" in results["2.2"].message

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 TEXTS = ["", " ", "a", "é", "𝄞", "\0", "\x7f", "\u202e", "x" * 200, "x" * 70_000, "<script>", "../../etc/passwd"]
 TEXTS += ["%00", "'; --"]
+HALF = "\ud800"
 NUMBERS = [0, 1, -1, 2**31, 2**53, 2**53 + 1, 2**63, 2**64, 10**100, 0.5, -0.0, 1e308, float("nan"), float("inf")]
 OTHERS: list[Any] = [None, True, False, [], {}, [[]], {"": {}}, {"a": {"b": [1]}}]
 RAW = ["", "{", "}", "[", '"', "{}", "[]", "null", "[" * 20_000, '{"a":' * 5_000, '"\\ud800"', "1e999"]
@@ -31,14 +32,16 @@ class Nasty:
         """Any JSON value, and some that JSON does not have."""
         pick = self.random.random()
         if pick < 0.35:
-            return self.random.choice([*TEXTS, *self._ids])
+            return self.random.choice([*TEXTS, *self._ids, HALF])
         if pick < 0.6:
             return self.random.choice(NUMBERS)
         if pick < 0.8 or depth > 3:
             return self.random.choice(OTHERS)
         if pick < 0.9:
             return [self.value(depth + 1) for _ in range(self.random.randrange(4))]
-        return {self.random.choice([*FIELDS, *TEXTS]): self.value(depth + 1) for _ in range(self.random.randrange(4))}
+        return {
+            self.random.choice([*FIELDS, *TEXTS, HALF]): self.value(depth + 1) for _ in range(self.random.randrange(4))
+        }
 
     def valid_frame(self) -> dict[str, Any]:
         """One that the server has to take."""
@@ -87,7 +90,7 @@ class Nasty:
         names = self.random.sample(
             ["ticket", "token", "device_id", "device_type", "last_seq", "x"], self.random.randrange(4)
         )
-        return "&".join(f"{name}={quote(str(self.value())[:300], safe='')}" for name in names)
+        return "&".join(f"{name}={quote(str(self.value())[:300], safe='', errors='replace')}" for name in names)
 
     def request(self, paths: dict[str, Any]) -> tuple[str, str, dict[str, str], bytes]:
         """Method, path, headers and body, after the server's own description of its HTTP side."""
@@ -97,10 +100,10 @@ class Nasty:
         while "{" in path:
             before, _, rest = path.partition("{")
             part = self.random.choice([*self._ids, *TEXTS])[:200]
-            path = before + quote(part, safe="") + rest.partition("}")[2]
+            path = before + quote(part, safe="", errors="replace") + rest.partition("}")[2]
         if self.random.random() < 0.3:
             path += "?" + "&".join(
-                f"{name}={quote(str(self.value())[:200], safe='')}" for name in ("after_seq", "limit")
+                f"{name}={quote(str(self.value())[:200], safe='', errors='replace')}" for name in ("after_seq", "limit")
             )
         headers = {"Content-Type": "application/json"}
         if self.random.random() < 0.2:

@@ -21,7 +21,7 @@ from reference_impl.services.authentication_service import AuthenticationService
 
 SECRET = "a secret of this test's own, thirty-two bytes and more"
 LEASE_S = 2
-HEARTBEAT = {"HEARTBEAT_INTERVAL_S": 0.5, "HEARTBEAT_TIMEOUT_S": 1.5, "PRESENCE_LEASE_S": LEASE_S}
+HEARTBEAT = {"HEARTBEAT_INTERVAL_S": 0.5, "HEARTBEAT_TIMEOUT_S": 4, "PRESENCE_LEASE_S": LEASE_S}
 
 
 def noting_in(path: Path) -> type[ConsolePushProvider]:

@@ -200,3 +200,19 @@ async def test_indexes_agree_after_any_sequence(steps: list[tuple[str, int, int]
     for connection_id in alive:
         await manager.disconnect(connection_id)
     assert not manager.connections_by_user
+
+
+async def test_a_connection_knows_its_own_message_however_it_comes_back() -> None:
+    """Read from the store, a message does not say which connection it came by: that one recognises it by its id."""
+    manager = connection_manager()
+    phone, laptop = [await manager.connect("ann", FakeTransport()) for _ in range(2)]
+    for connection_id in (phone, laptop):
+        manager.subscribe(manager.connections_by_id[connection_id], "room")
+    own = manager.connections_by_id[phone].name_own_message()
+    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id=own)) == 1
+    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id="another")) == 2
+    for _ in range(1000):
+        manager.connections_by_id[phone].name_own_message()
+    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id=own)) == 2, "bounded: it forgets"
+    for connection_id in (phone, laptop):
+        await manager.disconnect(connection_id)

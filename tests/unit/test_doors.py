@@ -6,6 +6,7 @@ from reference_impl.core.socket_bounds import SPARE_PER_ADDRESS, SPARE_SOCKETS, 
 from reference_impl.core.waiting_room import WaitingRoom
 from reference_impl.model.errors import ConnectionLimitExceeded, Invalid, TooLarge
 from reference_impl.model.frame_pace import FramePace, frames_per_s
+from reference_impl.model.frames import client_message_id_of
 from reference_impl.model.json_values import MAX_DEPTH, MAX_INTEGER, has_only_text, require_json
 from reference_impl.model.origins import OriginPolicy
 
@@ -146,6 +147,13 @@ def test_depth_and_size_are_bounded() -> None:
     with pytest.raises(TooLarge):
         require_json("é" * 500, "content", max_bytes=1000)
     require_json({"a": [MAX_INTEGER, -MAX_INTEGER, 1e300, True, None, "é"]}, "content", max_bytes=1000)
+
+
+@pytest.mark.parametrize("name", ['"\\ud834"', '"a\\u0000"', "7", "null", '"' + "x" * 101 + '"'])
+def test_the_name_of_a_refused_frame_is_repeated_only_if_it_can_be(name: str) -> None:
+    """The answer to nonsense must not fail by it."""
+    assert client_message_id_of(f'{{"type":"text","content":7,"client_message_id":{name}}}') is None
+    assert client_message_id_of('{"type":"text","content":7,"client_message_id":"mine"}') == "mine"
 
 
 @pytest.mark.parametrize(("text", "is_text"), [("né 𝄞", True), ("a\0b", False), ("\ud834", False)])

@@ -31,6 +31,9 @@ class OneLease:
     async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
         self.ending = lease
 
+    async def holds(self, lease: Lease) -> bool:
+        return True
+
     async def expire(self) -> list[EndedLease]:
         return [EndedLease(self.ending, [])]
 
