@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import httpx2
 
+from course.errors import UserError
 from course.workbench.chat_page import ChatPage
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
@@ -247,8 +248,7 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
-        if not self._traced:
-            raise UserError("this lab records nothing; start it without traced=False")
+        self._require_traced()
         served = [one for one in self.clients if one.connected_at is not None and self._is_served(one)]
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])
@@ -259,6 +259,7 @@ class Lab:
         ``messages`` are those to show, all of them if none is named. ``expected`` are clients that should get
         each message, beside those that are on its conversation: what they do not get is drawn as missing.
         """
+        self._require_traced()
         return self._live.open(messages, expected or [])
 
     def topology(self) -> Topology:
@@ -282,6 +283,10 @@ class Lab:
 
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
+
+    def _require_traced(self) -> None:
+        if not self._traced:
+            raise UserError("this lab records nothing; start it without traced=False")
 
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there
