@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
 from course.workbench.client import LabClient
+from course.workbench.lab import Lab
 from course.workbench.lab_people import LabPeople
 from reference_impl.api.asyncapi import asyncapi_document
 from reference_impl.app import create_app
@@ -141,10 +142,10 @@ def watch(patch: pytest.MonkeyPatch) -> list[str]:
         body = answer.json() if is_json and answer.content else None  # 204 has the type, and nothing of it
         note(answer_checker().complaint_about(answer.request.method, answer.url.path, answer.status_code, body))
 
-    open_http, shared_http = LabPeople.http, LabPeople._http
+    open_http, shared_http = Lab.http, LabPeople._http
 
-    async def checking_http(self: LabPeople, user: str, instance: int) -> httpx2.AsyncClient:
-        client = await open_http(self, user, instance)
+    async def checking_http(self: Lab, user: str, *, instance: int = 0) -> httpx2.AsyncClient:
+        client = await open_http(self, user, instance=instance)
         client.event_hooks = {"response": [check_answer]}
         return client
 
@@ -153,7 +154,7 @@ def watch(patch: pytest.MonkeyPatch) -> list[str]:
         client.event_hooks = {"response": [check_answer]}
         return client
 
-    patch.setattr(LabPeople, "http", checking_http)
+    patch.setattr(Lab, "http", checking_http)
     patch.setattr(LabPeople, "_http", checking_shared_http)
     patch.setattr(LabClient, "_note", check_received)
     patch.setattr(LabClient, "send_raw", check_sent)

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from course.errors import UserError
-from course.grader.names import CELL_TIMEOUT, PIPE
+from course.grader.names import CELL_TIMEOUT, PIPE, Ended
 from course.grader.notebooks import Notebook, text_of
-from course.grader.sandbox import Ended
 from course.manifest import ROOT
 
 MEMORY_BYTES = 4 * 2**30

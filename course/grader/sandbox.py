@@ -1,13 +1,12 @@
 """Looks after the process that runs one notebook: ``python -m course.grader.sandbox``.
 
 The order comes as one JSON line on standard input (see ``Order``). The pipe stays open: when it closes, whatever
-the reason, everything that was started ends. Exit codes say why it ended: see ``Ended``.
+the reason, everything that was started ends. Exit codes say why it ended: see ``names.py``.
 Standard library only, but for counting processes.
 """
 
 import contextlib
 import ctypes
-import enum
 import json
 import os
 import resource
@@ -22,22 +21,13 @@ from typing import Any, NamedTuple, NoReturn
 import psutil
 
 from course.grader import namespaces
+from course.grader.names import Ended
 
 WATCH_EVERY_S = 0.25
 NEARLY = 0.95
 MAX_PROCESSES = 200
 MAX_FILE_BYTES = 64 * 2**20
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-
-
-class Ended(enum.IntEnum):
-    """How a run ended, as an exit code."""
-
-    FINISHED = 0
-    NOT_POSSIBLE = 10
-    OUT_OF_MEMORY = 11
-    TOO_MANY_PROCESSES = 12
-    OWNER_GONE = 13
 
 
 class Order(NamedTuple):

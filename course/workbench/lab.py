@@ -1,6 +1,7 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
+import logging
 import secrets
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,7 @@ from course.workbench.views.topology import Topology
 __all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
+logger = logging.getLogger(__name__)
 
 
 class Lab:
@@ -66,6 +68,7 @@ class Lab:
         self._recorder = LabRecorder()
         self._people = LabPeople(self._cluster)
         self._live = LiveViews(self._cluster, self._recorder, self._people.names)
+        self._invitations: set[asyncio.Task[str]] = set()
         self._ticker: asyncio.Task[None] | None = None
 
     @classmethod
@@ -92,6 +95,8 @@ class Lab:
             await asyncio.wait([self._ticker])
             self._ticker = None
         await self._live.stop()
+        for invitation in self._invitations:
+            invitation.cancel()
         for client in self.clients:
             client.kill()
         try:
@@ -164,7 +169,7 @@ class Lab:
 
     async def http(self, user: str, *, instance: int = 0) -> httpx2.AsyncClient:
         """An HTTP client that is signed in as ``user``. The lab closes it."""
-        return await self._people.http(user, instance)
+        return await self._people.signed_in(user, instance)
 
     async def conversation(self, name: str, *users: str) -> str:
         """The id of the conversation called ``name``, with ``users`` in it. Made when it is first named."""
@@ -180,7 +185,9 @@ class Lab:
         query = {"user": user} | ({"conversation": conversation} if conversation else {})
         url = str(httpx2.URL(self.url(instance), path="/", params=query))
         if conversation:
-            self._people.invite(conversation, user)
+            invitation = asyncio.get_running_loop().create_task(self.conversation(conversation, user))
+            self._invitations.add(invitation)
+            invitation.add_done_callback(self._invited)
         return ChatPage(url, f"Chat as {user}", height)
 
     # -- instances -------------------------------------------------------------------------------------------
@@ -241,8 +248,7 @@ class Lab:
 
     def trace(self, sent: Ack, *, expected: list[LabClient] | None = None) -> Trace:
         """Every hop of a message so far. Clients in ``expected`` that did not get it are drawn as missing."""
-        if not self._traced:
-            raise UserError("this lab records nothing; start it without traced=False")
+        self._require_traced()
         served = [one for one in self.clients if one.connected_at is not None and self._is_served(one)]
         hops = self._recorder.settled_hops_of(sent.id, sent.client_message_id, self._cluster.trace_files(), served)
         return Trace(hops, self.clients, expected or [])
@@ -253,6 +259,7 @@ class Lab:
         ``messages`` are those to show, all of them if none is named. ``expected`` are clients that should get
         each message, beside those that are on its conversation: what they do not get is drawn as missing.
         """
+        self._require_traced()
         return self._live.open(messages, expected or [])
 
     def topology(self) -> Topology:
@@ -269,8 +276,17 @@ class Lab:
 
     # -- inside ----------------------------------------------------------------------------------------------
 
+    def _invited(self, invitation: asyncio.Task[str]) -> None:
+        self._invitations.discard(invitation)
+        if not invitation.cancelled() and (error := invitation.exception()):
+            logger.warning("the user of a page is in no conversation: %s", error)
+
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None
+
+    def _require_traced(self) -> None:
+        if not self._traced:
+            raise UserError("this lab records nothing; start it without traced=False")
 
     def _note_fault(self, name: str, instance: int) -> None:
         self._cluster.instance(instance)  # raises for one that is not there

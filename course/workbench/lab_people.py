@@ -1,7 +1,6 @@
-"""The users of a lab and their conversations, made when they are first named."""
+"""The users of a lab and their conversations, made over HTTP when they are first named."""
 
 import asyncio
-import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,30 +9,23 @@ import httpx2
 from course.errors import UserError
 from course.workbench.cluster import Cluster
 
-logger = logging.getLogger(__name__)
-
 
 class LabPeople:
-    """Signs users in and puts them into conversations, over HTTP, through whichever instance runs."""
+    """Signs users in, and brings them together in conversations that people know by a name."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._tokens: dict[str, str] = {}
         self._conversations: dict[str, tuple[str, str]] = {}  # name -> its id, and a user who can add others
         self._members: set[tuple[str, str]] = set()
-        self._invitations: set[asyncio.Task[str]] = set()
         self._inviting = asyncio.Lock()  # clients that come at once: one makes the conversation, the others join it
         self._https: dict[int, httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
 
     async def close(self) -> None:
-        """Closes every HTTP client, and ends invitations that are on their way. Idempotent."""
-        for invitation in self._invitations:
-            invitation.cancel()
-        try:
-            await self._open.aclose()
-        finally:
-            self._https.clear()
+        """Closes what it speaks over. Idempotent."""
+        await self._open.aclose()
+        self._https.clear()
 
     async def token(self, user: str) -> str:
         """An access token of ``user``, who exists from now on."""
@@ -44,13 +36,13 @@ class LabPeople:
         return self._tokens[user]
 
     async def ticket(self, token: str, instance: int) -> str:
-        """A ticket for a WebSocket, from this instance."""
+        """A ticket to open one WebSocket with."""
         answer = await self._http(instance).post("/api/v1/auth/ticket", headers={"Authorization": f"Bearer {token}"})
         _require_ok(answer)
         return str(answer.json()["ticket"])
 
-    async def http(self, user: str, instance: int) -> httpx2.AsyncClient:
-        """An HTTP client that is signed in as ``user``."""
+    async def signed_in(self, user: str, instance: int) -> httpx2.AsyncClient:
+        """An HTTP client of ``user``, closed with the others."""
         headers = {"Authorization": f"Bearer {await self.token(user)}"}
         client = httpx2.AsyncClient(base_url=self._cluster.url(instance), headers=headers, trust_env=False)
         return await self._open.enter_async_context(client)
@@ -71,26 +63,15 @@ class LabPeople:
                     self._members.add((name, user))
         return conversation_id
 
-    def invite(self, name: str, user: str) -> None:
-        """Puts ``user`` into a conversation, without waiting for it."""
-        invitation = asyncio.get_running_loop().create_task(self.conversation(name, user))
-        self._invitations.add(invitation)
-        invitation.add_done_callback(self._invited)
-
     def names(self) -> dict[str, str]:
-        """Id → name of each conversation."""
+        """``conversation_id`` → the name that people know."""
         return {conversation_id: name for name, (conversation_id, _) in self._conversations.items()}
 
     def with_names(self, text: str) -> str:
-        """``text`` with the names of conversations in place of their ids."""
+        """A text with conversations by their names."""
         for conversation_id, name in self.names().items():
             text = text.replace(conversation_id, name)
         return text
-
-    def _invited(self, invitation: asyncio.Task[str]) -> None:
-        self._invitations.discard(invitation)
-        if not invitation.cancelled() and (error := invitation.exception()):
-            logger.warning("the user of a page is in no conversation: %s", error)
 
     def _first_running(self) -> int:
         running = [number for number, process in enumerate(self._cluster.instances) if process.is_running]
