@@ -146,14 +146,14 @@ async def test_mistakes_are_found_under_their_names(mistakes: tuple[str, ...]) -
     for name in mistakes:
         overrides |= OVERRIDES[name][0]
     async with cluster(overrides=overrides) as urls:
-        verdicts = await verdicts_of(*urls, patience_s=5, only=PROBES)
+        verdicts = await verdicts_of(*urls, patience_s=10, only=PROBES)
     assert names(verdicts, "failed") == set[str]().union(*(OVERRIDES[name][1] for name in mistakes)), seen(verdicts)
 
 
 async def test_mistakes_at_the_door_are_found_under_their_names() -> None:
     """The same, for what a server does with the handshake and with frames."""
     async with cluster(make_app=mutants.three_mistakes) as urls:
-        verdicts = await verdicts_of(*urls, patience_s=5, only=PROBES)
+        verdicts = await verdicts_of(*urls, patience_s=10, only=PROBES)
     assert names(verdicts, "failed") == set[str]().union(*(broken for _, broken in FRONTS.values())), seen(verdicts)
 
 
@@ -165,7 +165,7 @@ async def test_each_mistake_alone(mistake: str) -> None:
     changed, broken = OVERRIDES.get(mistake) or FRONTS[mistake]
     options: dict[str, Any] = {"overrides": changed} if mistake in OVERRIDES else {"make_app": changed}
     async with cluster(**options) as urls:
-        verdicts = await verdicts_of(*urls, patience_s=5, only=PROBES)
+        verdicts = await verdicts_of(*urls, patience_s=10, only=PROBES)
     assert names(verdicts, "failed") == broken, seen(verdicts)
 
 

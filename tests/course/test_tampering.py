@@ -97,10 +97,11 @@ def test_reaching_into_the_grading_is_tampering(reach: str) -> None:
 )
 def test_an_early_exit_brings_nothing(first: str, second: str) -> None:
     """exit, kill and a fork bomb: 0 points each, seen at once; a word about what happened; no process left."""
+    before = set(psutil.Process().children(recursive=True))  # servers that other tests share
     results = graded({"answer-1": EMPTY + first, "answer-2": second})
     assert points(results) == 0
     assert statuses(results, 1) | statuses(results, 2) <= {"crashed", "failed"}
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 def test_memory_is_bounded() -> None:
