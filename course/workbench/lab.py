@@ -38,8 +38,8 @@ class Lab:
             lab.trace(ack)
 
     ``settings`` are the server's, by name: ``settings={"HEARTBEAT_INTERVAL_S": 1}``. ``overrides`` replace parts
-    of the server by classes of the learner's own. ``traced=False`` records no hops: to measure what the server costs
-    without them. Nothing is left behind, however the block or the kernel ends.
+    of the server by classes of the learner's own. ``traced=False`` is for measurements: no hop is recorded, and the
+    instances reach Redis directly, so their links can not be broken. Nothing is left behind, however it all ends.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Lab:
             redis_url=redis_url,
             database_url=database_url,
             traced=traced,
-            breakable=True,
+            breakable=traced,
         )
         self.clients: list[LabClient] = []
         self._traced = traced

@@ -129,7 +129,8 @@ class LabRedis:
     def _chosen(self, instance: int | None, fault: str | None = None, **detail: Any) -> list[FaultProxy]:
         """The links that are meant; what is done to them is noted."""
         if not self._links:
-            raise UserError(f"the links to {self.url} can not be broken: they are encrypted, or go to a cluster")
+            why = "they are encrypted, go to a cluster, or the lab was started with traced=False"
+            raise UserError(f"the links to {self.url} can not be broken: {why}")
         if instance is not None and instance not in self._links:
             raise UserError(f"there is no instance {instance}; this lab has 0 to {len(self._links) - 1}")
         numbers = list(self._links) if instance is None else [instance]
