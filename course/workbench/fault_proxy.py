@@ -139,6 +139,7 @@ class FaultProxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(0)  # who was let in a moment ago is a link by now
         await self._break_all()
 
     async def _break_all(self) -> None:
@@ -160,7 +161,7 @@ class FaultProxy:
         except asyncio.CancelledError:
             pass  # broken on purpose: no error of anybody
         finally:
-            writer.transport.abort()
+            await _end(writer)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._target.port or 6379
@@ -177,7 +178,7 @@ class FaultProxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            up_writer.transport.abort()
+            await _end(up_writer)
             self.ports.discard(own_port)
 
     async def _pass_on(
@@ -198,3 +199,10 @@ class FaultProxy:
         self._to_drop -= 1
         self.dropped += 1
         return True
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """Breaks a connection, and waits until its socket is closed: the loop may stop right after."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
