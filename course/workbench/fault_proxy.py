@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from course.workbench.resp import RespSplitter, is_message
 
 CHUNK = 64 * 1024
+TURNS = 20
 
 
 class FaultProxy:
@@ -139,8 +140,10 @@ class FaultProxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        await asyncio.sleep(0)  # who was let in a moment ago is a link by now
-        await self._break_all()
+        # Who was let in a moment ago needs some turns of the loop to become a link, and what was broken some to close.
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+            await self._break_all()
 
     async def _break_all(self) -> None:
         links = tuple(self._links)
@@ -161,7 +164,7 @@ class FaultProxy:
         except asyncio.CancelledError:
             pass  # broken on purpose: no error of anybody
         finally:
-            await _end(writer)
+            writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._target.port or 6379
@@ -178,7 +181,7 @@ class FaultProxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            await _end(up_writer)
+            up_writer.transport.abort()
             self.ports.discard(own_port)
 
     async def _pass_on(
@@ -199,10 +202,3 @@ class FaultProxy:
         self._to_drop -= 1
         self.dropped += 1
         return True
-
-
-async def _end(writer: asyncio.StreamWriter) -> None:
-    """Breaks a connection, and waits until its socket is closed: the loop may stop right after."""
-    writer.transport.abort()
-    with suppress(OSError):
-        await writer.wait_closed()
