@@ -47,8 +47,8 @@ def steps(arguments: list[str]) -> list[tuple[str, list[str]]]:
     if notebooks and not arguments:
         nbval = ["--nbval", "--nbval-sanitize-with", "notebooks/nbval_sanitize.cfg", "--nbval-cell-timeout", "120"]
         checks.append(("notebooks", ["pytest", "--timeout", "300", *at_once, *nbval, *notebooks]))
-    # Real processes on a shared machine: what fails gets one more try, and the last line says how many needed it.
-    second_try = [] if arguments else ["--reruns", "1"]
+    # Real processes on a shared machine: what fails gets two more tries, and the last line says how many needed it.
+    second_try = [] if arguments else ["--reruns", "2"]
     checks.append(("tests", ["pytest", *at_once, *second_try, *arguments]))
     return checks
 
