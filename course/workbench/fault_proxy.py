@@ -135,7 +135,7 @@ class FaultProxy:
             self._passing.set()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -152,19 +152,17 @@ class FaultProxy:
         if links:
             await asyncio.wait(links)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
-        if link is not None:
-            self._links.add(link)
-            link.add_done_callback(self._links.discard)
-        try:
-            if not self._is_cut:
-                with suppress(OSError):
-                    await self._join(reader, writer)
-        except asyncio.CancelledError:
-            pass  # broken on purpose: no error of anybody
-        finally:
-            writer.transport.abort()
+    def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A link counts, and its socket will be closed, from this moment on: also if it is broken before it begins."""
+        link = asyncio.create_task(self._serve(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
+        link.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._is_cut:
+            with suppress(OSError):
+                await self._join(reader, writer)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._target.port or 6379
@@ -178,10 +176,10 @@ class FaultProxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            up_writer.transport.abort()  # before anything is waited for: a second cancellation must not leave it open
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            up_writer.transport.abort()
             self.ports.discard(own_port)
 
     async def _pass_on(
