@@ -32,6 +32,8 @@ class ExerciseInfo(msgspec.Struct, frozen=True):
     subject: str
     module: str
     checks: list[CheckInfo]
+    misconceptions: dict[str, str] = {}
+    """Name → advice. What every exercise can show, is in the manifest's own list."""
 
 
 class ChapterInfo(msgspec.Struct, frozen=True):
@@ -52,7 +54,12 @@ class Manifest(msgspec.Struct, frozen=True):
     """The course."""
 
     chapters: list[ChapterInfo]
-    misconceptions: dict[str, str]
+    common_misconceptions: dict[str, str]
+
+    def advice(self, check_id: str, misconception: str) -> str:
+        """What to tell somebody whose answer to this check shows it; empty for none and for an unknown one."""
+        exercise, _ = self.find(check_id)
+        return exercise.misconceptions.get(misconception) or self.common_misconceptions.get(misconception, "")
 
     def chapter(self, number: int) -> ChapterInfo:
         """The chapter with this number. Raises ``UserError``."""

@@ -14,7 +14,23 @@ MakeCases = Callable[[random.Random], list[Case]]
 Drive = Callable[[Any, Case], Awaitable[Observation]]
 
 CASE_DEADLINE_S = 2.0
+"""How long one case may take, unless its driver says ``@within``."""
 TIMED_OUT: Observation = ["timeout"]
+
+
+def within(seconds: float) -> Callable[[Drive], Drive]:
+    """Gives a driver more time for a case: one that starts servers needs it."""
+
+    def mark(drive: Drive) -> Drive:
+        drive.deadline_s = seconds  # type: ignore[attr-defined]
+        return drive
+
+    return mark
+
+
+def deadline_of(drive: Drive) -> float:
+    """How long one case of this driver may take, in seconds."""
+    return float(getattr(drive, "deadline_s", CASE_DEADLINE_S))
 
 
 class Failure(NamedTuple):
@@ -74,7 +90,7 @@ def judge_one(check: Check, case: Case, observation: Any) -> Failure | None:
     if not isinstance(observation, list):
         return Failure("wrong_form", "the answer has not the form that was asked for", shown(case))
     if observation == TIMED_OUT:
-        return Failure("never_ends", f"no end within {CASE_DEADLINE_S:g} s", shown(case))
+        return Failure("never_ends", f"no end within {deadline_of(check.drive):g} s", shown(case))
     if observation[:1] == ["raised"]:
         return Failure("raises", f"raised {observation[-1]}", shown(case))
     try:

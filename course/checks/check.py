@@ -88,7 +88,7 @@ def _verdict(info: CheckInfo, found: Check, subject: Any) -> tuple[bool, str]:
         none,
         f"  {wrong.failure.what}",
         f"  smallest case: {wrong.failure.steps}",
-        f"  {load().misconceptions.get(wrong.failure.misconception, '')}",
+        f"  {load().advice(info.id, wrong.failure.misconception)}",
         f'  stuck? hint("{info.id}")',
     ]
     return False, "\n".join(line for line in lines if line.strip() not in ("", "smallest case:"))

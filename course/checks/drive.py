@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from course.checks.case import CASE_DEADLINE_S, TIMED_OUT, Case, Drive, Observation
+from course.checks.case import TIMED_OUT, Case, Drive, Observation, deadline_of
 
 GIVE_UP_AFTER = 3
 """Cases that may run into the deadline before the rest is left out: an endless wait would cost minutes."""
@@ -43,7 +43,7 @@ def drive_in_thread(drive: Drive, subject: Any, cases: list[Case]) -> list[Obser
     try:
         while thread.is_alive() and interrupts < INTERRUPTS:
             thread.join(0.1)
-            if time.monotonic() - progress.since > 2 * CASE_DEADLINE_S:
+            if time.monotonic() - progress.since > 2 * deadline_of(drive):
                 _interrupt(thread)
                 interrupts += 1
                 progress.since = time.monotonic()
@@ -75,7 +75,7 @@ async def drive_all(
         if late >= GIVE_UP_AFTER:
             break
         try:
-            async with asyncio.timeout(CASE_DEADLINE_S):
+            async with asyncio.timeout(deadline_of(drive)):
                 observation = await drive(subject, case)
         except TimeoutError:
             late += 1

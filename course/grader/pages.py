@@ -98,7 +98,7 @@ def _row(title: str, row: Row, same_as: str) -> dict[str, Any]:
         "check": row.check, "title": title, "points": row.points, "max_points": row.max_points, "status": row.status,
         "message": row.message, "steps": _steps(row),
         "same_as": same_as, "picture": Markup(row.picture),  # noqa: S704 - ours: the judge has drawn and escaped it
-        "advice": load().misconceptions.get(row.misconception, ""),
+        "advice": load().advice(row.check, row.misconception),
     }  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def _misconceptions(sheets: "list[Sheet]") -> list[dict[str, Any]]:
     names = sorted(who, key=lambda name: (-len(who[name]), name))
     return [
         {"name": name, "count": len(who[name]), "checks": ", ".join(sorted(where[name])),
-         "advice": load().misconceptions.get(name, "")}
+         "advice": load().advice(min(where[name]), name)}
         for name in names
     ]  # fmt: skip
 

@@ -81,7 +81,7 @@ def grade(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell], limits: 
 
 def advice(result: Result) -> str:
     """What the manifest says about a result's misconception."""
-    return load().misconceptions.get(result.misconception, "")
+    return load().advice(result.check.id, result.misconception)
 
 
 def _exercise(check: CheckInfo) -> int:
