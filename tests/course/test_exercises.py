@@ -73,7 +73,7 @@ def test_every_file_of_the_checks_is_in_the_manifest() -> None:
         assert list(importlib.import_module(f"course.checks.{one.module}").DRIVERS) == ids
         assert list(importlib.import_module(f"course.judges.{one.module}").CHECKS) == ids
         assert all(check_id.startswith(f"{one.number}.") for check_id in ids)
-    assert [one.number for one in exercises] == list(range(1, len(exercises) + 1))
+    assert [one.number for one in exercises] == sorted({one.number for one in exercises})
     numbers = {f"ex{one.number:02}" for one in exercises}
     assert {path.stem[:4] for path in WRONG} == numbers
 
