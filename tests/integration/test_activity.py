@@ -111,7 +111,8 @@ async def test_the_chat_page_on_a_hub(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     ports = [lab.url(number).rsplit(":", 1)[1] for number in range(2)]
     pages = lab.pages("alice", "bob", conversation="a & b")
     assert [page.url for page in pages] == [
-        f"/user/ann/proxy/{port}/?user={user}&conversation=a+%26+b" for port, user in zip(ports, ("alice", "bob"))
+        f"/user/ann/proxy/{port}/?user={user}&conversation=a+%26+b"
+        for port, user in zip(ports, ("alice", "bob"), strict=True)
     ]
     assert pages._repr_html_().count("<iframe") == 2
     assert "Chat as bob" in repr(pages)
