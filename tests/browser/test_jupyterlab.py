@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import nbformat
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -118,10 +117,29 @@ def test_two_people_chat_through_jupyters_port(lab_url: str, page: Page) -> None
     assert [url for url in asked if url.startswith("ws") and "/proxy/" in url]
 
 
+def new_notebook(sources: list[str]) -> dict[str, Any]:
+    """A notebook with these code cells; none has run."""
+    return {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"c{n}",
+                "metadata": {},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for n, source in enumerate(sources)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
 def make_notebook(page: Page, lab_url: str, name: str, sources: list[str]) -> None:
     """A new notebook beside the others, with these code cells."""
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
-    document = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)), metadata=kernel)
+    document = new_notebook(sources)
     place, token = lab_url.split("/lab/")[0], lab_url.split("token=")[1]
     answer = page.request.put(
         f"{place}/api/contents/notebooks/{name}",
