@@ -58,7 +58,8 @@ def graded_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def grade_first_chapter(submissions: Path, out: Path, **options: Any) -> int:
     """Grades what these tests hand in: the number of chapters is not their concern."""
-    return run_grade(submissions, out, **({"timeout_s": 60, "chapters": [1]} | options))
+    chosen: dict[str, Any] = {"timeout_s": 60, "chapters": [1]}
+    return run_grade(submissions, out, **(chosen | options))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
