@@ -28,8 +28,12 @@ class World:
     def __init__(self, subject: Any, lease_s: float) -> None:
         self.store = SharedLeases()
         self.now = 1000.0
-        self._make = lambda: subject(self.store, clock=lambda: self.now, lease_s=lease_s)
-        self.instances = {name: self._make() for name in INSTANCES}
+        self._subject, self._lease_s = subject, lease_s
+        self.instances = {name: self._new() for name in INSTANCES}
+
+    def _new(self) -> Any:
+        """An instance that has just started."""
+        return self._subject(self.store, clock=lambda: self.now, lease_s=self._lease_s)
 
     async def take(self, step: list[Any]) -> list[Any]:
         """One step, and what came of it."""
@@ -47,7 +51,7 @@ class World:
             case ["wait", seconds]:
                 self.now += seconds
             case ["kill", name]:
-                self.instances[name] = self._make()
+                self.instances[name] = self._new()
             case ["store_forgets"]:
                 self.store.forget()
         return ["returned", None]

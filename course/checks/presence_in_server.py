@@ -54,7 +54,8 @@ class RedisLeases:
 
     async def leases(self, user_id: str) -> dict[str, float]:
         """Connection → end."""
-        return dict(await self._redis.zrange(self._prefix + user_id, 0, -1, withscores=True))
+        rows: Any = await self._redis.zrange(self._prefix + user_id, 0, -1, withscores=True)
+        return dict(rows)
 
     async def users(self) -> list[str]:
         """Who has a lease."""
@@ -74,7 +75,7 @@ class PluggedIn:
     def __init__(self, subject: Any, *, announce: Callable[[PresenceChange], None], lease_s: float, **_: Any) -> None:
         settings = Settings()
         self.held_leases: dict[str, str] = {}
-        self._store = RedisLeases(settings.redis_url, settings.redis_prefix)
+        self._store = RedisLeases(str(settings.redis_url), settings.redis_prefix)
         self._theirs = subject(self._store, clock=time.time, lease_s=lease_s)
         self._lease_s = lease_s
         self._announce = announce
@@ -196,7 +197,7 @@ class Scene:
         return str(frame["action"])
 
 
-@within(45)
+@within(30)
 async def drive_server(subject: Any, case: Case) -> Observation:
     """Starts two servers with the learner's class and takes the steps."""
     (_, lease_s), *steps = case

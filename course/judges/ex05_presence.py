@@ -155,8 +155,8 @@ def _online(users: list[str]) -> str:
 
 _NAMES = ("ann", "bob", "cyd", "dee", "eve")
 _LEASES = (6, 9, 30, 60)
-_DEVICES = [["add", "A", 0], ["add", "B", 0], ["add", "B", 1], ["remove", 0], ["remove", 1]]
-_TIME = [
+_DEVICES: list[list[Any]] = [["add", "A", 0], ["add", "B", 0], ["add", "B", 1], ["remove", 0], ["remove", 1]]
+_TIME: list[list[Any]] = [
     ["wait", 3], ["wait", 2], ["expire", "A"], ["expire_together"], ["renew", "A"], ["renew", "B"],
     ["kill", "A"], ["add", "B", 0], ["remove", 0], ["store_forgets"],
 ]  # fmt: skip
@@ -171,7 +171,10 @@ def _cases(alphabet: list[list[Any]], first: list[list[Any]], longest: int, rand
         ]
         longer = [
             _case(
-                [["add", source.choice(INSTANCES), 0], *(source.choice(alphabet) for _ in range(source.randint(4, 14)))],
+                [
+                    ["add", source.choice(INSTANCES), 0],
+                    *(source.choice(alphabet) for _ in range(source.randint(4, 14))),
+                ],
                 source.choice(_LEASES),
                 tuple(source.sample(_NAMES, 2)),
             )
