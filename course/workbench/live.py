@@ -73,6 +73,7 @@ class LiveView(anywidget.AnyWidget):
         self._missing: list[Missing] = []
         self._lock = threading.Lock()  # a page asks for everything on a thread of Jupyter's
         self._loop = asyncio.get_running_loop()
+        self._take()  # before a page can ask: it begins with all there is, and with the messages that were chosen
         super().__init__(key=str(uuid7()))
         self.on_msg(self._on_message)
 
@@ -120,14 +121,9 @@ class LiveView(anywidget.AnyWidget):
         """Takes what is new, and sends it to the pages that show this view. Nothing more comes once it has ended."""
         if self.status != "live":
             return
-        with self._lock:
-            for conversation_id, name in self._names().items():
-                self.timeline.name_conversation(conversation_id, name)
-            rows = self.timeline.feed(self._tail.read(everything=everything))
-            missing = self.timeline.arrivals.missing(self.timeline, time.monotonic_ns() - GRACE_NS)
-            changed = rows or missing != self._missing
-            self._missing = missing
-        if changed:
+        before = self._missing
+        rows = self._take(everything=everything)
+        if rows or self._missing != before:
             self._send_news(rows)
 
     def finish(self, status: str = "ended") -> None:
@@ -149,6 +145,14 @@ class LiveView(anywidget.AnyWidget):
         return not self._missing_now()
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _take(self, *, everything: bool = True) -> list[Row]:
+        with self._lock:
+            for conversation_id, name in self._names().items():
+                self.timeline.name_conversation(conversation_id, name)
+            rows = self.timeline.feed(self._tail.read(everything=everything))
+            self._missing = self.timeline.arrivals.missing(self.timeline, time.monotonic_ns() - GRACE_NS)
+        return rows
 
     def _story(self) -> list[Line]:
         self._wait_until_settled()
