@@ -1,5 +1,6 @@
 """Exercise 10, judging: what is stored, who was told, and what must not have happened twice. Runs nothing."""
 
+from collections import Counter
 from enum import Enum, auto
 from functools import partial
 from typing import Any
@@ -139,18 +140,26 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
         model.take(step, state)
         right, came = "", "raised" if outcome[0] == "raised" else ""
         if what in ("answers", "unread", "pushes") and step[0].startswith("run"):
-            right, came = _listed(what, model.right(state)), _listed(what, seen_effects(state))
+            right, came = _short(what, model.right(state)), _short(what, seen_effects(state))
         elif step[0] == "send":
-            right, came = "stored, published", came or _told(step[1], state)
+            right, came = "stored, told", came or _told(step[1], state)
         lines.append(Line(shown([step]), right, came))
         if shown(case[: number + 1]) == failure.steps:
             break
     return compared(lines, "right", "yours")
 
 
+def _short(what: str, effects: Effects) -> str:
+    """As it fits into the drawing: how many answers, or what each user has got."""
+    users: Counter[str] = Counter()
+    for one, count in effects[what].items():
+        users["answers" if what == "answers" else one.split(":")[0]] += count
+    return ", ".join(f"{user} {count}" for user, count in sorted(users.items())) or "none"
+
+
 def _told(name: str, state: dict[str, Any]) -> str:
     done = ["stored"] if f"messages/{name}" in state["stored"] else []
-    return ", ".join(done + ["published" for event in state["events"] if event[0] == name]) or "nothing"
+    return ", ".join(done + ["told" for event in state["events"] if event[0] == name]) or "nothing"
 
 
 CHECKS = {
