@@ -121,6 +121,11 @@ async def outcome_of(awaitable: Awaitable[Any]) -> list[Any]:
         return ["raised", type(error).__name__, str(error)]
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 command``, ``2 commands``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def plain(value: Any) -> Any:
     """A copy as JSON: later changes by the learner's code do not change what was seen."""
     return json.loads(json.dumps(value, default=repr))

@@ -3,7 +3,8 @@
 import random
 
 from course.checks.broadcaster_in_server import ANSWER_LOST
-from course.checks.case import Case, Failure, Observation, shown
+from course.checks.case import Case, Failure, Observation, counted
+from course.checks.case import shown as shown_whole
 from course.judges.picture import Line, compared
 
 Problem = tuple[str, str]
@@ -13,18 +14,24 @@ def judge_in_server(case: Case, observation: Observation) -> Failure | None:
     """The first message that cost too much, or reached somebody not exactly once."""
     if observation[0][0] == "no start":
         return Failure("raises", f"the servers did not start: {observation[0][1]}", "start")
-    counted = observation[-1]
+    seen_in_all = observation[-1]
     for number, (step, seen) in enumerate(zip(case[:-1], observation[:-1], strict=False)):
         if step[0] != "say":
             continue
-        problem = _problem(case, step, seen, counted["commands"][step[2]], counted["got"])
-        if problem is not None and counted["raised"]:
-            problem = "raises", f"in the server it raised in {counted['raised'][0]}"
+        problem = _problem(case, step, seen, seen_in_all["commands"][step[2]], seen_in_all["got"])
+        if problem is not None and seen_in_all["raised"]:
+            problem = "raises", f"in the server it raised in {seen_in_all['raised'][0]}"
         if problem is not None:
             return Failure(*problem, shown(case[: number + 1]))
     if len(observation) < len(case):
         return Failure("wrong_form", "the observation ends too early", shown(case))
     return None
+
+
+def shown(case: Case) -> str:
+    """With all who have joined as one step."""
+    joined = counted(sum(step[0] == "join" for step in case), "socket")
+    return shown_whole([f"{joined} on two servers", *(step for step in case if step[0] != "join")])
 
 
 def _problem(
@@ -35,14 +42,14 @@ def _problem(
     if seen[0] != "acked":
         return "raises", f"the server took {text!r} from {sender}, and did not answer"
     if commands > right:
-        what = f"Redis got {commands} commands for {text!r}, to {sockets} sockets; right is {right}"
+        what = f"Redis got {counted(commands, 'command')} for {text!r}, to {sockets} sockets; right is {right}"
         return "a_command_a_member", what
     if commands < right:
-        return "gives_up", f"Redis got {commands} commands for {text!r}, right is {right}"
+        return "gives_up", f"Redis got {counted(commands, 'command')} for {text!r}, right is {right}"
     for device, texts in got.items():
         copies, expected = texts[text], int(device != sender)
         if copies != expected:
-            what = f"the socket {device} got {text!r} {copies} times, right is {expected}"
+            what = f"the socket {device} got {text!r} {counted(copies, 'time')}, right is {expected}"
             return "delivers_twice" if copies > expected else "skips_members", what
     return None
 
@@ -53,17 +60,16 @@ def _commands(text: str) -> int:
 
 def picture_of_server(case: Case, observation: Observation, failure: Failure) -> str:
     """Commands and copies for each message."""
-    lines = []
+    lines = [Line(shown([step for step in case if step[0] == "join"]), "", "")]
     for number, step in enumerate(case[:-1]):
-        right = came = ""
         if step[0] == "say" and isinstance(observation[-1], dict):
-            counted, text = observation[-1], step[2]
-            if text not in counted["commands"]:
+            in_all, text = observation[-1], step[2]
+            if text not in in_all["commands"]:
                 break
             sockets = sum(one[0] == "join" for one in case)
             right = f"{_commands(text)} cmd, {sockets - 1} got"
-            came = f"{counted['commands'][text]} cmd, {sum(texts[text] for texts in counted['got'].values())} got"
-        lines.append(Line(shown([step]), right, came))
+            came = f"{in_all['commands'][text]} cmd, {sum(texts[text] for texts in in_all['got'].values())} got"
+            lines.append(Line(shown_whole([step]), right, came))
         if shown(case[: number + 1]) == failure.steps:
             break
     return compared(lines, "right", "yours")

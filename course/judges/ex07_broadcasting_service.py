@@ -4,7 +4,7 @@ import itertools
 import random
 from typing import Any
 
-from course.checks.case import Case, Check, Failure, Observation, shown
+from course.checks.case import Case, Check, Failure, Observation, counted, shown
 from course.checks.ex07_broadcasting_service import CONVERSATION, drive, message
 from course.judges.broadcast_model import Model, Reached
 from course.judges.picture import Line, compared
@@ -41,7 +41,7 @@ def _extra_copies(right: Reached, got: dict[str, list[Any]]) -> Problem | None:
         if device not in right.devices:
             return "needless_copy", f"the device {device} got the message, and it was not for that device"
         if len(payloads) > 1:
-            return "needless_copy", f"the device {device} got the message {len(payloads)} times"
+            return "needless_copy", f"the device {device} got the message {counted(len(payloads), 'time')}"
     return None
 
 

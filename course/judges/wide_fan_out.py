@@ -4,7 +4,7 @@ import itertools
 import random
 from typing import Any
 
-from course.checks.case import Case, Failure, Observation, shown
+from course.checks.case import Case, Failure, Observation, counted, shown
 from course.checks.ex08_broadcaster import names
 
 Problem = tuple[str, str]
@@ -24,21 +24,27 @@ def _held(settings: dict[str, Any], seen: dict[str, Any]) -> Problem | None:
         return "whole_conversation", "receive asked for all members at once; here() gives them in pages"
     for limit, waiting in seen["pages"]:
         if limit > size:
-            return "whole_conversation", f"receive asked for a page of {limit} members, page_size is {size}"
+            return "whole_conversation", f"receive asked for a page of {counted(limit, 'member')}, page_size is {size}"
         if waiting > at_once + (messages - 1) * size:
-            return "whole_conversation", f"receive read a page while {waiting} members before it were still waiting"
+            return (
+                "whole_conversation",
+                f"receive read a page while {counted(waiting, 'member')} of the pages before had not even begun",
+            )
     return None
 
 
 def _under_way(settings: dict[str, Any], seen: dict[str, Any]) -> Problem | None:
     (size,), (at_once,), (_, members) = settings["page_size"], settings["at_once"], settings["members"]
     if seen["peak"] > at_once:
-        return "too_many_at_once", f"{seen['peak']} sends were under way at the same time, at_once is {at_once}"
+        return "too_many_at_once", f"{counted(seen['peak'], 'send')} at the same time, at_once is {at_once}"
     if seen["raised"] == "stuck":
         return "never_ends", "every send had ended, and receive had not"
     if seen["peak"] < min(size, at_once, members):
         right = min(size, at_once, members)
-        return "one_after_the_other", f"at most {seen['peak']} sends were under way, right is {right}"
+        return (
+            "one_after_the_other",
+            f"never more than {counted(seen['peak'], 'send')} at the same time, right is {right}",
+        )
     return None
 
 
@@ -51,7 +57,7 @@ def _reached(settings: dict[str, Any], seen: dict[str, Any]) -> Problem | None:
         right = 0 if user in settings["fails"][0] else messages
         if count == right:
             continue
-        what = f"{user} got {count} messages, right is {right}"
+        what = f"{user} got {counted(count, 'message')}, right is {right}"
         if count > right:
             return "delivers_twice", what
         return ("one_failure_stops_all" if settings["fails"][0] else "skips_members"), what
