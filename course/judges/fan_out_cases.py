@@ -65,7 +65,7 @@ _SLOW: list[Any] = [["stalls", "s1"], ["reads", "s1"], ["dies", "s1"], ["send", 
 
 
 def slow_readers(source: random.Random) -> list[Case]:
-    """One reader of two stalls, goes on and dies, in every order; then three readers in two conversations, at random."""
+    """A reader stalls, goes on and dies, in every order; then three readers in two conversations, at random."""
     start: Case = [["join", "A", "c1", "s1"], ["join", "A", "c1", "s2"]]
     short = [case for case in _all_short(_SLOW, 4) if case[-1][0] in ("send", "reads") and _is_telling(case)]
     cases: list[Case] = [[["max_waiting", 3], *start, *case] for case in short]
