@@ -27,7 +27,8 @@ KERNEL_STOP_S = 2
 def main() -> None:
     """Runs JupyterLab until Ctrl-C or SIGTERM."""
     root = Path(sys.argv[1])
-    LabApp.serverapp_config = {"jpserver_extensions": {"jupyterlab": True, "jupyter_server_terminals": True}}
+    extensions = ("jupyterlab", "jupyter_server_terminals", "jupyter_server_proxy")
+    LabApp.serverapp_config = {"jpserver_extensions": dict.fromkeys(extensions, True)}
     server = LabApp.initialize_server(argv=sys.argv[2:], config=configuration(root))
     stop_on_signals(server)
     trust_notebooks(server, root)

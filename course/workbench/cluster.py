@@ -11,6 +11,7 @@ from course.workbench import carry
 from course.workbench.fault_proxy import FaultProxy
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
+from course.workbench.jupyter_proxy import for_browser
 from course.workbench.process import InstanceProcess, child_environment
 from course.workbench.redis_server import RedisServer
 
@@ -111,7 +112,7 @@ class Cluster:
     async def _introduce(self) -> None:
         """Tells each instance where the others are: a page that one has served goes on with another."""
         if self._make_app is None and self.host in HOSTS_OF_PAGES:
-            urls = [self.url(number) for number in range(self._count)]
+            urls = [for_browser(self.url(number)) for number in range(self._count)]
             for instance, own in zip(self.instances, urls, strict=True):
                 await instance.meet([url for url in urls if url != own])
 

@@ -1,7 +1,6 @@
 """``Lab``: the chat system under a learner's hands."""
 
 import asyncio
-import logging
 import secrets
 from types import TracebackType
 from typing import Any, Self
@@ -9,7 +8,7 @@ from typing import Any, Self
 import httpx2
 
 from course.errors import UserError
-from course.workbench.chat_page import ChatPage
+from course.workbench.chat_page import ChatPage, ChatPages, LabPages
 from course.workbench.client import Ack, LabClient
 from course.workbench.cluster import DRAIN_DEADLINE_S, Cluster
 from course.workbench.lab_people import LabPeople
@@ -26,7 +25,6 @@ from course.workbench.views.topology import Topology
 __all__ = ["Lab", "SignIn"]
 
 TICK_S = 0.2
-logger = logging.getLogger(__name__)
 
 
 class Lab:
@@ -68,7 +66,7 @@ class Lab:
         self._recorder = LabRecorder()
         self._people = LabPeople(self._cluster)
         self._live = LiveViews(self._cluster, self._recorder, self._people.names)
-        self._invitations: set[asyncio.Task[str]] = set()
+        self._pages = LabPages(self.url, self.conversation)
         self._ticker: asyncio.Task[None] | None = None
 
     @classmethod
@@ -95,8 +93,7 @@ class Lab:
             await asyncio.wait([self._ticker])
             self._ticker = None
         await self._live.stop()
-        for invitation in self._invitations:
-            invitation.cancel()
+        self._pages.stop()
         for client in self.clients:
             client.kill()
         try:
@@ -176,19 +173,28 @@ class Lab:
         return await self._people.conversation(name, *users)
 
     def page(
-        self, user: str, *, instance: int = 0, conversation: str | None = "general", height: int = 600
+        self,
+        user: str,
+        *,
+        instance: int = 0,
+        conversation: str | None = "general",
+        height: int = 600,
+        through_jupyter: bool | None = None,
     ) -> ChatPage:
         """The chat page of an instance, shown in the cell, with ``user`` signed in and in the conversation.
 
-        When the instance ends, the page goes on with another one. Raises ``UserError`` for an instance that is none.
+        When the instance ends, the page goes on with another one. On a JupyterHub it comes through Jupyter's own
+        port; ``through_jupyter`` says so elsewhere. Raises ``UserError`` for an instance that is none.
         """
-        query = {"user": user} | ({"conversation": conversation} if conversation else {})
-        url = str(httpx2.URL(self.url(instance), path="/", params=query))
-        if conversation:
-            invitation = asyncio.get_running_loop().create_task(self.conversation(conversation, user))
-            self._invitations.add(invitation)
-            invitation.add_done_callback(self._invited)
-        return ChatPage(url, f"Chat as {user}", height)
+        return self._pages.page(user, instance, conversation, height, through_jupyter=through_jupyter)
+
+    def pages(self, *users: str, conversation: str = "general", height: int = 600) -> ChatPages:
+        """The chat pages of several users side by side, each on the next instance."""
+        count = len(self._cluster.instances)
+        return ChatPages(
+            self.page(user, instance=number % count, conversation=conversation, height=height)
+            for number, user in enumerate(users)
+        )
 
     # -- instances -------------------------------------------------------------------------------------------
 
@@ -275,11 +281,6 @@ class Lab:
         return "\n".join(lines)
 
     # -- inside ----------------------------------------------------------------------------------------------
-
-    def _invited(self, invitation: asyncio.Task[str]) -> None:
-        self._invitations.discard(invitation)
-        if not invitation.cancelled() and (error := invitation.exception()):
-            logger.warning("the user of a page is in no conversation: %s", error)
 
     def _is_served(self, client: LabClient) -> bool:
         return client.is_open and self.pid(client.instance) is not None

@@ -4,9 +4,10 @@ import difflib
 from typing import Any
 
 from course.errors import UserError
+from course.workbench.jupyter_proxy import is_on_a_hub
 from reference_impl.settings import Settings
 
-LAB_SETTINGS = {
+LAB_SETTINGS: dict[str, Any] = {
     "MAX_CONNECTIONS_PER_USER": 100,
     "MAX_CONNECTIONS_PER_IP": 10_000,
     "RATE_LIMIT_MAX_MESSAGES": 1_000_000,
@@ -20,7 +21,8 @@ def lab_settings(given: dict[str, Any] | None) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, value in (given or {}).items():
         settings[_known(name.upper().removeprefix("CHAT_"))] = value
-    return LAB_SETTINGS | settings
+    hub = {"TRUSTED_PROXIES": "127.0.0.1"} if is_on_a_hub() else {}  # Jupyter, which knows the page's scheme
+    return LAB_SETTINGS | hub | settings
 
 
 def _known(name: str) -> str:

@@ -68,7 +68,7 @@ export class Api {
     let response;
     try {
       response = await fetch(`${base}/api/v1${path}`, {
-        method, headers, body: body && JSON.stringify(body), credentials: "omit", signal: AbortSignal.timeout(DEADLINE_MS),
+        method, headers, body: body && JSON.stringify(body), credentials: "same-origin", signal: AbortSignal.timeout(DEADLINE_MS),
       }); // prettier-ignore
     } catch {
       throw new ApiError(0, "away", "No server answers.");

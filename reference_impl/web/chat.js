@@ -7,6 +7,7 @@ import { byId, icon, kept, setText } from "./dom.js";
 import { hue, initials } from "./format.js";
 import * as icons from "./icons.js";
 import { listenToClient } from "./incoming.js";
+import { others } from "./instances.js";
 import { moveWithKeys } from "./keyboard.js";
 import { Loading } from "./loading.js";
 import { page } from "./page.js";
@@ -27,7 +28,7 @@ start();
 
 async function start() {
   const config = await api.open("GET", "/page-config").catch(() => null);
-  api.bases = [page.here, ...(config?.peer_urls ?? []).filter((url) => url !== page.here)];
+  api.bases = [page.here, ...others(config?.peer_urls)];
   maxBytes = config?.max_message_bytes ?? maxBytes;
   await session.begin({ demo: config?.demo_login ?? true });
   store.me = session.me;

@@ -2,6 +2,7 @@
 
 import { byId, setText } from "./dom.js";
 import { count } from "./format.js";
+import { here, others } from "./instances.js";
 import { age } from "./monitor-format.js";
 import { alertsOf, newsOf, remember, totals } from "./monitor-model.js";
 import { InstancesView, SystemView, showAlerts } from "./monitor-view.js";
@@ -9,7 +10,6 @@ import { InstancesView, SystemView, showAlerts } from "./monitor-view.js";
 const EVERY_MS = 1000;
 const DEADLINE_MS = 3000;
 
-const here = new URL(".", location.href).href.replace(/\/$/, "");
 let bases = [here]; // the instances, the one that served this page first
 const system = new SystemView(byId("tiles"));
 const cards = new InstancesView(byId("instances"));
@@ -24,7 +24,7 @@ async function start() {
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);
   const config = await ask("/page-config").catch(() => null);
-  bases = [here, ...(config?.peer_urls ?? []).filter((url) => url !== here)];
+  bases = [here, ...others(config?.peer_urls)];
 }
 
 /** The answer of the first instance that gives one. A browser that has asked for a password sends it to its own site. */
@@ -32,7 +32,7 @@ async function ask(path) {
   let failure;
   for (const base of bases) {
     try {
-      const options = { credentials: base === here ? "same-origin" : "omit", signal: AbortSignal.timeout(DEADLINE_MS) };
+      const options = { credentials: "same-origin", signal: AbortSignal.timeout(DEADLINE_MS) };
       const response = await fetch(`${base}/api/v1${path}`, options);
       const answer = await response.json();
       if (response.ok) return answer;

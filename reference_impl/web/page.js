@@ -1,10 +1,10 @@
 /** The parts of the chat page. chat.js makes them; everybody else finds them here. */
 
 import { Api } from "./api.js";
+import { here } from "./instances.js";
 import { Session } from "./session.js";
 import { Store } from "./store.js";
 
-const here = new URL(".", location.href).href.replace(/\/$/, "");
 const api = new Api([here]);
 
 export const page = {

@@ -87,6 +87,74 @@ def test_run_all_in_a_real_browser(name: str, lab_url: str, page: Page) -> None:
     assert not [url for url in asked if "/lab/api/news" in url or "/lab/api/update" in url]
 
 
+PAGES = """\
+import os
+
+os.environ["JUPYTERHUB_SERVICE_PREFIX"] = "/"  # as on a hub, where only Jupyter's port is open
+from course import Lab
+
+lab = await Lab.start(instances=2)
+lab.pages("alice", "bob", conversation="lunch")"""
+
+
+def test_two_people_chat_through_jupyters_port(lab_url: str, page: Page) -> None:
+    """The chat page of two users on two instances, side by side in a cell, with no other port open than Jupyter's."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    make_notebook(page, lab_url, "pages.ipynb", [PAGES, "await lab.stop()"])
+    open_notebook(page, lab_url, "pages.ipynb")
+    run_cells(page, 1)
+    frames = [page.frame_locator(f"iframe[title='Chat as {user}']") for user in ("alice", "bob")]
+    for frame in frames:
+        frame.locator("#connection", has_text="Live on").wait_for(timeout=PAGE_MS)
+    frames[0].get_by_label("Message", exact=True).fill("soup at noon?")
+    frames[0].get_by_label("Message", exact=True).press("Enter")
+    frames[1].locator("#messages .message", has_text="soup at noon?").wait_for(timeout=PAGE_MS)
+    run_cells(page, 1)
+    port = urlsplit(lab_url).port
+    assert {urlsplit(url).port for url in asked if urlsplit(url).hostname} == {port}
+    assert [url for url in asked if url.startswith("ws") and "/proxy/" in url]
+
+
+def new_notebook(sources: list[str]) -> dict[str, Any]:
+    """A notebook with these code cells; none has run."""
+    return {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"c{n}",
+                "metadata": {},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for n, source in enumerate(sources)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def make_notebook(page: Page, lab_url: str, name: str, sources: list[str]) -> None:
+    """A new notebook beside the others, with these code cells."""
+    document = new_notebook(sources)
+    place, token = lab_url.split("/lab/")[0], lab_url.split("token=")[1]
+    answer = page.request.put(
+        f"{place}/api/contents/notebooks/{name}",
+        headers={"Authorization": f"token {token}"},
+        data=json.dumps({"type": "notebook", "format": "json", "content": document}),
+    )
+    assert answer.ok, answer.text()
+
+
+def run_cells(page: Page, count: int) -> None:
+    """Runs the next cells one by one, and waits for each."""
+    for _ in range(count):
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')")
+
+
 def open_notebook(page: Page, lab_url: str, name: str) -> None:
     """Waits until it is in front, JupyterLab may first show what was open before, and its kernel is ready."""
     page.goto(lab_url.replace(NOTEBOOKS[0], name))

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from course.run_tests import find_browser
-from tests.browser.test_jupyterlab import ARGUMENTS, NOTEBOOKS, PAGE_MS, PANEL, jupyterlab
+from tests.browser.test_jupyterlab import ARGUMENTS, NOTEBOOKS, PAGE_MS, PANEL, jupyterlab, new_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -35,15 +35,6 @@ await alice.send("still there?")""",
     "await lab.stop()",
     "view",
 ]
-NOTEBOOK = {
-    "cells": [
-        {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
-        for n, source in enumerate(CELLS)
-    ],
-    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
 RAN_MS = 60_000
 
 
@@ -52,7 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """JupyterLab with a notebook of a lab and its live view. No cell has run yet."""
     folder = tmp_path_factory.mktemp("live")
     with jupyterlab(folder) as url, sync_playwright() as playwright:
-        (folder / "notebooks" / "live.ipynb").write_text(json.dumps(NOTEBOOK))
+        (folder / "notebooks" / "live.ipynb").write_text(json.dumps(new_notebook(CELLS)))
         path = find_browser()
         assert path is not None, "CI needs a Chromium"
         browser: Browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

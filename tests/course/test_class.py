@@ -46,13 +46,20 @@ def graded_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     hand_in(submissions, "zip", b"PK\x03\x04")
     (submissions / "nobody").mkdir()
     shown = subprocess.run(
-        [sys.executable, "-m", "course", "grade", str(submissions), "--out", str(place / "out"), "--jobs", "2"],
+        [sys.executable, "-m", "course", "grade", str(submissions), "--out", str(place / "out"), "--jobs", "2",
+         "--chapter", "1"],
         capture_output=True, text=True, timeout=110,
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("7 students, 7 notebooks: ")
     yield place / "out"
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def grade_first_chapter(submissions: Path, out: Path, **options: Any) -> int:
+    """Grades what these tests hand in: the number of chapters is not their concern."""
+    chosen: dict[str, Any] = {"timeout_s": 60, "chapters": [1]}
+    return run_grade(submissions, out, **(chosen | options))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -122,7 +129,7 @@ def test_an_instructors_points_are_merged_in(graded_class: Path, monkeypatch: py
         writer = csv.DictWriter(file, table[0].keys(), delimiter=";")
         writer.writeheader()
         writer.writerows(table)
-    assert run_grade(graded_class.parent / "submissions", graded_class, jobs=1, timeout_s=60) == 0
+    assert grade_first_chapter(graded_class.parent / "submissions", graded_class, jobs=1) == 0
     ann = {row["student"]: row for row in rows(graded_class / "summary.csv")}["ann"]
     assert (ann["points"], ann["max_points"], ann["to_score"]) == ("22.5", "23", "1")
     assert "nice" in (graded_class / "feedback" / "ann.html").read_text()
@@ -131,7 +138,7 @@ def test_an_instructors_points_are_merged_in(graded_class: Path, monkeypatch: py
     assert len(given) == 7
     path.write_text(path.read_text().replace("2.5", "7"))
     before = path.read_text()
-    assert run_grade(graded_class.parent / "submissions", graded_class, jobs=1, timeout_s=60) == 0
+    assert grade_first_chapter(graded_class.parent / "submissions", graded_class, jobs=1) == 0
     assert path.read_text() == before  # what is not understood is not overwritten
 
 
@@ -172,7 +179,7 @@ def test_what_is_unchanged_is_kept(tmp_path: Path, pretended: Pretended) -> None
 
     def run(**options: Any) -> int:
         before = pretended.graded
-        assert run_grade(tmp_path / "in", tmp_path / "out", jobs=2, **({"timeout_s": 60} | options)) == 0
+        assert grade_first_chapter(tmp_path / "in", tmp_path / "out", jobs=2, **options) == 0
         return pretended.graded - before
 
     assert run() == 3
@@ -194,13 +201,13 @@ def test_an_interrupt_leaves_results_and_a_way_on(
     for name in ("ann", "bob", "cyd"):
         hand_in(tmp_path / "in", name, content(SOLVED))
     pretended.interrupt_at = 2
-    assert run_grade(tmp_path / "in", tmp_path / "out", jobs=1, timeout_s=60) == 130
+    assert grade_first_chapter(tmp_path / "in", tmp_path / "out", jobs=1) == 130
     shown = " ".join(capsys.readouterr().err.split())
     assert "1 of 3 notebooks are graded" in shown
     assert "Run the same command again" in shown
     assert [row["student"] for row in rows(tmp_path / "out" / "summary.csv")] == ["ann"]
     pretended.graded, pretended.interrupt_at = 0, None
-    assert run_grade(tmp_path / "in", tmp_path / "out", jobs=1, timeout_s=60) == 0
+    assert grade_first_chapter(tmp_path / "in", tmp_path / "out", jobs=1) == 0
     assert pretended.graded == 2
     assert len(rows(tmp_path / "out" / "summary.csv")) == 3
 
@@ -209,13 +216,13 @@ def test_a_mistake_of_the_grader_stops_nothing(tmp_path: Path, pretended: Preten
     """One notebook on which the grader itself fails is crashed, and says so; the others are graded."""
     hand_in(tmp_path / "in", "ann", content({"answer-1": "explode"}))
     hand_in(tmp_path / "in", "bob", content(SOLVED))
-    assert run_grade(tmp_path / "in", tmp_path / "out", jobs=2, timeout_s=60) == 0
+    assert grade_first_chapter(tmp_path / "in", tmp_path / "out", jobs=2) == 0
     found = {row["student"]: row for row in rows(tmp_path / "out" / "grades.csv")}
     assert found["ann"]["status"] == "crashed"
     assert "the grader itself failed on this notebook (ZeroDivisionError" in found["ann"]["message"]
     assert (found["bob"]["status"], found["bob"]["message"]) == ("passed", "half a character: ?")
     before = pretended.graded
-    assert run_grade(tmp_path / "in", tmp_path / "out", jobs=2, timeout_s=60) == 0
+    assert grade_first_chapter(tmp_path / "in", tmp_path / "out", jobs=2) == 0
     assert pretended.graded == before + 1  # that one is tried again
 
 

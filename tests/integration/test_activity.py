@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from course import Lab
+from course.workbench.lab_settings import lab_settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,6 +103,21 @@ async def test_a_device_is_told_which_conversations_it_follows(lab: Lab) -> None
     assert not owner.received("system_notification")
     for client in (owner, device):
         await client.close()
+
+
+async def test_the_chat_page_on_a_hub(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only Jupyter's port is open, it comes through that; several users are side by side."""
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann/")
+    ports = [lab.url(number).rsplit(":", 1)[1] for number in range(2)]
+    pages = lab.pages("alice", "bob", conversation="a & b")
+    assert [page.url for page in pages] == [
+        f"/user/ann/proxy/{port}/?user={user}&conversation=a+%26+b"
+        for port, user in zip(ports, ("alice", "bob"), strict=True)
+    ]
+    assert pages._repr_html_().count("<iframe") == 2
+    assert "Chat as bob" in repr(pages)
+    await lab.conversation("a & b", "alice", "bob")
+    assert lab_settings({})["TRUSTED_PROXIES"] == "127.0.0.1"
 
 
 async def test_the_chat_page_of_a_lab(lab: Lab) -> None:

@@ -1,0 +1,109 @@
+"""Chapter 7's exercises: right answers in another style pass, and first failures are small."""
+
+import asyncio
+import runpy
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.course.test_exercises import failure_of
+
+WRONG = Path(__file__).parent / "wrong_answers"
+
+
+class Member:
+    """A socket with a queue and a task that lives as long as the socket is somewhere."""
+
+    def __init__(self, socket: Any, forget: Any) -> None:
+        self.socket = socket
+        self.rooms: set[str] = set()
+        self.queue: deque[str] = deque()
+        self.wake = asyncio.Event()
+        self.forget = forget
+        self.task = asyncio.create_task(self.run())
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await self.wake.wait()
+                self.wake.clear()
+                while self.queue:
+                    batch = tuple(self.queue)
+                    self.queue.clear()
+                    await self.socket.write(batch)
+        except Exception:  # noqa: BLE001 - a style of its own
+            self.socket.close(1006)
+            self.forget(self)
+
+
+class OtherFanOut:
+    """A right answer that looks different: an object a member, a task that never ends, and a set of rooms in it."""
+
+    def __init__(self, encode: Any, redis: Any, max_waiting: int = 100) -> None:
+        self.encode, self.redis, self.most = encode, redis, max_waiting
+        self.everybody: dict[int, Member] = {}
+
+    def here(self, room: str) -> list[Member]:
+        return [member for member in self.everybody.values() if room in member.rooms]
+
+    def join(self, conversation_id: str, socket: Any) -> None:
+        if not self.here(conversation_id):
+            self.redis.subscribe(conversation_id)
+        if id(socket) not in self.everybody:
+            self.everybody[id(socket)] = Member(socket, self.forget)
+        self.everybody[id(socket)].rooms.add(conversation_id)
+
+    def leave(self, conversation_id: str, socket: Any) -> None:
+        member = self.everybody.get(id(socket))
+        if member is not None and conversation_id in member.rooms:
+            member.rooms.remove(conversation_id)
+            if not self.here(conversation_id):
+                self.redis.unsubscribe(conversation_id)
+
+    def send(self, conversation_id: str, message: Any) -> None:
+        text = self.encode(dict(message))
+        asyncio.get_running_loop().call_soon(self.redis.publish, conversation_id, text)
+
+    def deliver(self, conversation_id: str, text: str) -> None:
+        for member in self.here(conversation_id):
+            if len(member.queue) == self.most:
+                member.task.cancel()
+                self.forget(member)
+                member.socket.close(1013)
+            else:
+                member.queue.append(text)
+                member.wake.set()
+
+    def forget(self, member: Member) -> None:
+        for room in list(member.rooms):
+            self.leave(room, member.socket)
+        self.everybody.pop(id(member.socket), None)
+
+
+@pytest.mark.parametrize("check_id", ["13.1", "13.2", "13.3"])
+def test_a_right_fan_out_in_another_style_passes(check_id: str) -> None:
+    """Graded is what the code does, not how it looks."""
+    assert failure_of(check_id, OtherFanOut, seed=4) is None
+
+
+def test_the_first_failure_of_a_fan_out_is_small() -> None:
+    """Who delivers twice sees it with one member and one message."""
+    wrong = runpy.run_path(str(WRONG / "ex13_also_delivers_at_once.py"))
+    failure = failure_of("13.1", wrong["FanOut"], seed=1)
+    assert failure.what == "s1 got m1, m1, right is m1"
+    assert failure.steps.count("→") == 2
+
+
+def test_an_async_method_is_named() -> None:
+    """The task asks for plain methods; who writes ``async def`` reads just that."""
+
+    class Waiting(OtherFanOut):
+        async def deliver(self, conversation_id: str, text: str) -> None:  # type: ignore[override]
+            super().deliver(conversation_id, text)
+
+    failure = failure_of("13.1", Waiting, seed=1)
+    assert (failure.misconception, failure.what) == (
+        "wrong_form", "deliver is async; right is a plain function that waits for nothing",
+    )  # fmt: skip
