@@ -68,7 +68,7 @@ def frame(action: str, data: dict[str, Any], conversation_id: str | None = None)
     return {"action": action, "data": data, "conversation_id": conversation_id, "timestamp": now().isoformat()}
 
 
-### BEGIN SOLUTION 2
+### BEGIN SOLUTION 1
 class Store:
     """All that has to last, in SQLite. Its file is what two instances share.
 
@@ -81,7 +81,8 @@ class Store:
             PRAGMA journal_mode = WAL;
             CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, name TEXT);
             CREATE TABLE IF NOT EXISTS tickets (ticket TEXT PRIMARY KEY, user_id TEXT, ends REAL);
-            CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, title TEXT, creator TEXT, head INT DEFAULT 0);
+            CREATE TABLE IF NOT EXISTS conversations (
+                id TEXT PRIMARY KEY, title TEXT, creator TEXT, head INT DEFAULT 0);
             CREATE TABLE IF NOT EXISTS members (
                 conversation_id TEXT, user_id TEXT, read_seq INT DEFAULT 0, PRIMARY KEY (user_id, conversation_id));
             CREATE INDEX IF NOT EXISTS members_of ON members (conversation_id);
@@ -136,7 +137,9 @@ class Store:
             )  # fmt: skip
             if found:
                 return json.loads(found[0]), False
-            (seq,) = self.column("UPDATE conversations SET head = head + 1 WHERE id = ? RETURNING head", conversation_id)
+            (seq,) = self.column(
+                "UPDATE conversations SET head = head + 1 WHERE id = ? RETURNING head", conversation_id
+            )
             (name,) = self.column("SELECT name FROM users WHERE id = ?", sender_id)
             info = info | {
                 "id": str(uuid.uuid4()), "conversation_id": conversation_id, "seq": seq, "sender_id": sender_id,
@@ -399,7 +402,7 @@ User = Annotated[str, Depends(signed_in)]
 
 async def member(conversation_id: str, user_id: User) -> str:
     """Who asks, if they are in the conversation. To a stranger, one that exists looks like one that does not."""
-    ### BEGIN SOLUTION 2
+    ### BEGIN SOLUTION 1
     if user_id not in store.members(conversation_id):
         raise HTTPException(404, "there is no such conversation")
     return user_id
