@@ -57,6 +57,9 @@ def judge(source: str, levels: list[LevelInfo], limits: Limits, tell: Tell = lam
     """
     asked: dict[int, Asked] = {}
     for instances in sorted({level.instances for level in levels}):
+        if dead := next((one for one in asked.values() if one.stopped is not None and not one.verdicts), None):
+            asked[instances] = dead  # what did not start once will not start twice
+            continue
         names = tuple(name for level in levels if level.instances == instances for name in level.checks)
         asked[instances] = asyncio.run(_ask(source, instances, names, limits, tell))
     return [_result(level, asked[level.instances]) for level in levels]

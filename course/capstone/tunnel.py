@@ -23,6 +23,7 @@ class OuterEnd:
         self._path, self._instances = path, instances
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._bytes_out = 0
 
     @property
@@ -45,10 +46,14 @@ class OuterEnd:
     ) -> None:
         for server in self._servers:
             server.close()
+        await asyncio.sleep(0)  # who was just let in is in the set now
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     def _to(self, number: int) -> "asyncio.streams._ClientConnectedCallback":
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,8 +61,10 @@ class OuterEnd:
             if task is not None:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            self._writers.add(writer)
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 inner_reader, inner_writer = await asyncio.open_unix_connection(str(self._path))
+                self._writers.add(inner_writer)
                 inner_writer.write(bytes([number]))
                 await _both_ways(reader, inner_writer, inner_reader, writer, self)
             writer.close()

@@ -227,7 +227,7 @@ def _note(run: Run, event: dict[str, Any]) -> None:
 
 
 def read_tail(process: "subprocess.Popen[bytes]", tail: bytearray) -> None:
-    """Keeps the end of what a process prints, until it ends."""
+    """Keeps the end of what a process prints, until it ends. The rest is thrown away, however much it is."""
     while process.stdout is not None and (chunk := os.read(process.stdout.fileno(), 1 << 16)):
         tail += chunk
         del tail[:-TAIL_BYTES]
