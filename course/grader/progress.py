@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from rich.table import Table
 
 from course.grader.run import Result
 from course.grader.store import write_whole
+from course.manifest import ROOT, CheckInfo, load
 
 FILE = "progress.json"
+MARKS = {"passed": "✓", "missing": "·"}
+"""How a check's status is shown; what is not here has failed."""
 
 
 class Reached(msgspec.Struct):
@@ -69,6 +73,30 @@ class Progress:
     def _save(self) -> None:
         ordered = {name: self.checks[name] for name in sorted(self.checks, key=_order)}
         write_whole(self._path, msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n")
+
+
+def table(folder: Path = ROOT / "exercises") -> Table:
+    """Exercise by exercise: the points of the last ``course check``, and what to do next."""
+    reached = Progress(folder).checks
+    made = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "exercise", "points", "checks", "next"):
+        made.add_column(column)
+    for chapter in load().chapters:
+        for exercise in chapter.exercises:
+            made.add_row(str(exercise.number), exercise.title, *_standing(chapter.number, exercise.checks, reached))
+    return made
+
+
+def _standing(chapter: int, checks: list[CheckInfo], reached: dict[str, Reached]) -> tuple[str, str, str]:
+    mine = {check.id: reached.get(check.id, Reached(check.title)) for check in checks}
+    points = sum(one.points for one in mine.values())
+    marks = " ".join(MARKS.get(one.status, "✗") if one.tries else "·" for one in mine.values())
+    left = next((check_id for check_id, one in mine.items() if one.status != "passed"), None)
+    if left is None:
+        says = "done"
+    else:
+        says = f"course check --hint {left}" if any(one.tries for one in mine.values()) else f"course check {chapter}"
+    return f"{points} of {sum(check.points for check in checks)}", marks, says
 
 
 def _order(check_id: str) -> list[int]:

@@ -32,6 +32,8 @@ GRACE_NS = 700_000_000
 SETTLE_S = 0.5
 """How long a drawing waits for messages that are still on their way."""
 
+DEATHS = ("kill", "drain", "die", "restart")
+
 MOST_MISSING = 500
 """Missing arrows that a page draws: the newest. It says how many more there are."""
 
@@ -73,6 +75,7 @@ class LiveView(anywidget.AnyWidget):
         self._missing: list[Missing] = []
         self._lock = threading.Lock()  # a page asks for everything on a thread of Jupyter's
         self._loop = asyncio.get_running_loop()
+        self._take()  # before a page can ask: it begins with all there is, and with the messages that were chosen
         super().__init__(key=str(uuid7()))
         self.on_msg(self._on_message)
 
@@ -120,14 +123,9 @@ class LiveView(anywidget.AnyWidget):
         """Takes what is new, and sends it to the pages that show this view. Nothing more comes once it has ended."""
         if self.status != "live":
             return
-        with self._lock:
-            for conversation_id, name in self._names().items():
-                self.timeline.name_conversation(conversation_id, name)
-            rows = self.timeline.feed(self._tail.read(everything=everything))
-            missing = self.timeline.arrivals.missing(self.timeline, time.monotonic_ns() - GRACE_NS)
-            changed = rows or missing != self._missing
-            self._missing = missing
-        if changed:
+        before = self._missing
+        rows = self._take(everything=everything)
+        if rows or self._missing != before:
             self._send_news(rows)
 
     def finish(self, status: str = "ended") -> None:
@@ -149,6 +147,14 @@ class LiveView(anywidget.AnyWidget):
         return not self._missing_now()
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _take(self, *, everything: bool = True) -> list[Row]:
+        with self._lock:
+            for conversation_id, name in self._names().items():
+                self.timeline.name_conversation(conversation_id, name)
+            rows = self.timeline.feed(self._tail.read(everything=everything))
+            self._missing = self.timeline.arrivals.missing(self.timeline, time.monotonic_ns() - GRACE_NS)
+        return rows
 
     def _story(self) -> list[Line]:
         self._wait_until_settled()
@@ -231,6 +237,7 @@ class LiveViews:
     def open(self, messages: Iterable[Ack], expected: Iterable[LabClient]) -> LiveView:
         """One more view, followed from now on. What happened before is in it, too."""
         self._recorder.hears_all = True
+        self._note_deaths()
         view = LiveView(
             HopTail(self._cluster.trace_files, self._recorder.hops),
             instances=len(self._cluster.instances),
@@ -262,8 +269,16 @@ class LiveViews:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_S)
+            self._note_deaths()
             for view in self._views:
                 try:
                     view.refresh(everything=False)
                 except Exception as error:  # noqa: BLE001 - whatever it is, people see it on the page
                     view.stop_with(error)
+
+    def _note_deaths(self) -> None:
+        """Notes the instances that have ended, and not because the lab ended them."""
+        for number, instance in enumerate(self._cluster.instances):
+            where = f"instance-{number}"
+            if not instance.is_running and self._recorder.last_fault(where, DEATHS) not in ("kill", "drain", "die"):
+                self._recorder.fault("die", where)

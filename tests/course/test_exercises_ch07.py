@@ -107,3 +107,56 @@ def test_an_async_method_is_named() -> None:
     assert (failure.misconception, failure.what) == (
         "wrong_form", "deliver is async; right is a plain function that waits for nothing",
     )  # fmt: skip
+
+
+class OtherMonitor:
+    """A right answer that looks different: the history of all samples, searched backwards, and a list of verdicts."""
+
+    def __init__(self, window_s: float, at_least: int, fire_above: float, clear_at: float, in_a_row: int) -> None:
+        self.watch = (window_s, at_least, fire_above, clear_at, in_a_row)
+        self.history: list[tuple[float, int, int]] = []
+        self.verdicts: list[str] = []
+        self.last = "over"
+
+    @property
+    def is_firing(self) -> bool:
+        return self.last == "fires"
+
+    @property
+    def error_rate(self) -> float | None:
+        now, asked, errors = self.history[-1]
+        edge = next((one for one in reversed(self.history) if now - one[0] >= self.watch[0]), self.history[0])
+        if asked - edge[1] < self.watch[1]:
+            return None
+        per_second = [(new - old) / (now - edge[0]) for new, old in ((asked, edge[1]), (errors, edge[2]))]
+        return per_second[1] / per_second[0]
+
+    def sample(self, now: float, asked: int, errors: int) -> str | None:
+        self.history.append((now, asked, errors))
+        rate = -1.0 if self.error_rate is None else self.error_rate
+        wanted = "over" if self.is_firing else "fires"
+        speaks = rate <= self.watch[3] if self.is_firing else rate > self.watch[2]
+        self.verdicts.append(wanted if speaks else "")
+        if self.verdicts[-self.watch[4] :] == [wanted] * self.watch[4]:
+            self.last = wanted
+            return wanted
+        return None
+
+
+@pytest.mark.parametrize("check_id", ["14.1", "14.2", "14.3", "14.4"])
+def test_a_right_monitor_in_another_style_passes(check_id: str) -> None:
+    """It computes rates per second, and keeps everything; the real server takes it as well."""
+    assert failure_of(check_id, OtherMonitor, seed=4) is None
+
+
+def test_a_monitor_that_can_not_be_made_is_told_so() -> None:
+    """A server that does not start because of it is a result like any other, with the reason."""
+
+    class Unmade(OtherMonitor):
+        def __init__(self, window_s: float) -> None:
+            raise ValueError(window_s)
+
+    failure = failure_of("14.4", Unmade, seed=1)
+    assert failure.misconception == "raises"
+    assert "the server did not start with your monitor" in failure.what
+    assert "unexpected keyword argument" in failure.what

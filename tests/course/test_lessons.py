@@ -40,3 +40,19 @@ def test_named_files_exist(page: Path) -> None:
     assert len(named) > 10
     for name in named:
         assert (ROOT / "reference_impl" / name).exists(), name
+
+
+def test_glossary_words_are_where_they_are_said_to_be() -> None:
+    """Each word is used in every chapter that its row names: in the lesson or in the notebook."""
+    page = ROOT / "course" / "lessons" / "glossary.md"
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \| (.+?) \|$", page.read_text(), re.MULTILINE)
+    assert len(rows) > 50
+    for title, meaning, see in rows:
+        assert meaning.endswith((".", ":")), title
+        words = [word.strip(" `") for word in re.sub(r"\(.*?\)", "", title).split(",")]
+        for target in LINK.findall(see):
+            if target.endswith(".md"):
+                notebook = ROOT / "notebooks" / target.replace(".md", ".ipynb")
+                text = (page.parent / target).read_text() + notebook.read_text()
+                assert any(word.lower() in text.lower() for word in words), f"{title} is not in {target}"
+    assert [title.strip("`").lower() for title, *_ in rows] == sorted(title.strip("`").lower() for title, *_ in rows)

@@ -343,6 +343,18 @@ def test_only_the_messages_that_were_asked_for() -> None:
     assert Counter(line.message for line in story(view, only={2})) == {2: 15}
 
 
+def test_a_chosen_message_is_told_with_its_own_faults_alone() -> None:
+    """Faults since the message before it belong to it; what was folded before it is not its business, unless cut."""
+    faults = [hop(t, "fault", "instance-1", name=name, link=True) for t, name in ((5, "cut"), (6, "restore"))]
+    hops = [*arriving(), *faults, *whole_way("m1", 1, 10), hop(15, "fault", "instance-1", name="kill")]
+    hops += whole_way("m2", 2, 20)
+    lines = story(view_of(*hops, kept=30), only={2})
+    assert [line.what for line in lines if line.phase in ("fault", "fold")] == ["killed (SIGKILL)"]
+    assert lines[0].at == 0
+    cut = story(view_of(*hops, kept=10), only={2})
+    assert cut[0].what.endswith("earlier steps")
+
+
 def test_drawing_and_diagram_say_the_same() -> None:
     """Well-formed, for people who can not see it, too; what never came is dashed and red, in Mermaid a cross."""
     view = view_of(*arriving(), hop(0.99, "fault", "instance-1", name="kill"), *speaking("m1", 1, 1))

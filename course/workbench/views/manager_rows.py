@@ -84,7 +84,7 @@ def channel_closed(view: Timeline, hop: Hop) -> Told:
 def lease_taken(view: Timeline, hop: Hop) -> Told:
     label = view.label(view.lane_of(hop))
     lease_s = hop.detail.get("lease_s", 0)
-    changes = view.board.put(hop.instance, "leases", label, f"renewed every {lease_s / 3:g} s")
+    changes = view.board.put(hop.instance, "leases", label, f"renewed every {lease_s / 3:.3g} s")
     changes += view.board.put(REDIS, "presence", label, f"{hop.user_id} on {hop.instance}, for {lease_s:g} s")
     return Told(hop.instance, REDIS, f"lease of {label}", "presence", "presence", changes)
 

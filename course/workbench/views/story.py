@@ -45,8 +45,16 @@ class Unit(NamedTuple):
 
 
 def story(view: Timeline, missing: Iterable[Missing] = (), only: set[int] | None = None) -> list[Line]:
-    """The lines of a static drawing, folded until they fit. ``only``: the numbers of the messages to show."""
+    """The lines of a static drawing, folded until they fit.
+
+    ``only``: the numbers of the messages to show, with the faults since the message before them.
+    """
     units = _units(view, list(missing), only)
+    cuts_off = view.folded > 0
+    if only is not None and (first := next((unit.begins for unit in units if not unit.is_fault), None)) is not None:
+        before = _last_begin_before(view, first, only)
+        units = [unit for unit in units if not unit.is_fault or unit.begins > before]
+        cuts_off = cuts_off and first <= (view.rows[0].at or 0)
     lines = _told(units, view, SHOWN_MESSAGES)
     if len(lines) > MOST_LINES:
         lines = _told(units, view, 1)
@@ -55,7 +63,7 @@ def story(view: Timeline, missing: Iterable[Missing] = (), only: set[int] | None
         lines = [*lines[: MOST_LINES // 2], _folded(f"… {middle} more lines"), *lines[MOST_LINES // 2 + middle :]]
     start = next((line.at for line in lines if line.at is not None), 0.0)
     lines = [line if line.at is None else line._replace(at=line.at - start) for line in lines]
-    if view.folded:
+    if cuts_off:
         lines.insert(0, _folded(f"… {view.folded} earlier steps"))
     return lines
 
@@ -90,6 +98,15 @@ def _units(view: Timeline, missing: list[Missing], only: set[int] | None) -> lis
         begins = min((row.at or 0 for row in rows), default=0)
         units.append(Unit(begins, _way(view, rows, lost, view.messages.get(number)), is_fault=False))
     return sorted(units, key=lambda unit: unit.begins)
+
+
+def _last_begin_before(view: Timeline, first: float, only: set[int]) -> float:
+    """When the last message before ``first`` began, of those that are not shown; minus infinity without one."""
+    begins: dict[int, float] = {}
+    for row in view.rows:
+        if row.group == "message" and row.message is not None and row.message not in only:
+            begins.setdefault(row.message, row.at or 0)
+    return max((at for at in begins.values() if at < first), default=float("-inf"))
 
 
 def _way(view: Timeline, rows: list[Row], lost: list[Missing], message: Message | None) -> list[Line]:

@@ -1,0 +1,53 @@
+"""One list for all handlers, so that everybody hears everything."""
+
+import asyncio
+import logging
+
+CAUGHT_BY = "9.1"
+MISCONCEPTION = "ignores_the_type"
+
+
+class EventBus:
+    def __init__(self):
+        self.failures = 0
+        self._handlers = {}
+        self._async_handlers = {}
+        self._tasks = set()
+
+    def subscribe(self, event_type, handler):
+        self._handlers.setdefault("all", []).append(handler)
+
+    def subscribe_async(self, event_type, handler):
+        self._async_handlers.setdefault("all", []).append(handler)
+
+    def unsubscribe(self, event_type, handler):
+        for table in (self._handlers, self._async_handlers):
+            if handler in table.get("all", []):
+                table["all"].remove(handler)
+
+    def publish(self, event):
+        handlers = list(self._handlers.get("all", []))
+        async_handlers = list(self._async_handlers.get("all", []))
+        for handler in handlers:
+            try:
+                handler(event)
+            except Exception:
+                self._failed(handler, event)
+        for handler in async_handlers:
+            task = asyncio.create_task(self._run(handler, event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, handler, event):
+        try:
+            await handler(event)
+        except Exception:
+            self._failed(handler, event)
+
+    def _failed(self, handler, event):
+        self.failures += 1
+        logging.exception("%r failed at event %s", handler, event.type)
+
+    async def drain(self):
+        while self._tasks:
+            await asyncio.wait(self._tasks)
