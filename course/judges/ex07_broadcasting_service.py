@@ -61,18 +61,18 @@ def _extra_pushes(right: Reached, step: list[Any], pushed: dict[str, list[Any]])
 def _missing(
     model: Model, right: Reached, step: list[Any], got: dict[str, list[Any]], pushed: dict[str, list[Any]]
 ) -> Problem | None:
-    for device, user in right.devices.items():
-        if device in got:
-            continue
+    missing = {device: user for device, user in right.devices.items() if device not in got}
+    for device, user in missing.items():
         what = f"the device {device} of {user} did not get the message"
+        if set(missing.values()) == {step[1]}:
+            return "forgets_the_senders_devices", what
         if model.has_faults:
             return "one_failure_stops_all", what
-        if user == step[1]:
-            return "forgets_the_senders_devices", what
         return "neither_socket_nor_push" if not _others(right, user, got) else "first_device_only", what
     for user in right.pushed:
         if user not in pushed:
-            kind = "one_failure_stops_all" if model.has_faults else "neither_socket_nor_push"
+            is_others_fault = model.has_faults and not model.has_broken_device(user)
+            kind = "one_failure_stops_all" if is_others_fault else "neither_socket_nor_push"
             return kind, f"{user} got the message on no socket, and no push"
     return None
 
@@ -168,7 +168,7 @@ _LISTS: list[tuple[str, ...]] = [(), ("phone",), ("phone", "web"), ("web", "web"
 
 
 def _devices(source: random.Random) -> list[Case]:
-    """Senders and receivers with no, one and two devices; direct messages to each kind; then larger ones."""
+    """Senders and receivers with no, one and two devices; direct messages to kinds that are there; then larger ones."""
     cases = []
     for theirs, own in itertools.product(_LISTS, _LISTS):
         maker = _Maker(source)
@@ -177,6 +177,8 @@ def _devices(source: random.Random) -> list[Case]:
         maker.broadcast(sender, devices[0] if devices else None)
         cases.append(maker.case)
     for theirs, kind in itertools.product(_LISTS, [None, "phone", "web"]):
+        if theirs and kind not in (None, *theirs):
+            continue
         maker = _Maker(source)
         user, _ = maker.member(*theirs)
         maker.direct("ann", user, kind)
@@ -185,7 +187,7 @@ def _devices(source: random.Random) -> list[Case]:
 
 
 def _worst_moment(source: random.Random) -> list[Case]:
-    """Every combination of devices that stay and devices that leave, and then larger ones."""
+    """Every combination of devices that stay and that leave, kinds that are not there, and then larger ones."""
     cases = []
     for count in (1, 2, 3):
         for leaving, direct in itertools.product(itertools.product([True, False], repeat=count), [False, True]):
@@ -197,6 +199,11 @@ def _worst_moment(source: random.Random) -> list[Case]:
             else:
                 maker.broadcast("ann", None)
             cases.append(maker.case)
+    for kinds in (["phone"], ["phone", "tablet"]):
+        maker = _Maker(source)
+        user, _ = maker.member(*kinds)
+        maker.direct("ann", user, "web")
+        cases.append(maker.case)
     return sorted(cases, key=len) + [_longer(source, ["leaves"]) for _ in range(40)]
 
 
@@ -208,7 +215,7 @@ def _failures(source: random.Random) -> list[Case]:
         members = 3 if failures == 2 else 2
         places = list(itertools.product(range(members), faults))
         cases += [_failing(source, members, kinds, list(some)) for some in itertools.combinations(places, failures)]
-    return cases + [_longer(source, ["leaves", *faults]) for _ in range(40)]
+    return cases + [_longer(source, faults) for _ in range(40)]
 
 
 def _failing(source: random.Random, count: int, kinds: list[str], faults: list[tuple[int, str]]) -> Case:
@@ -243,8 +250,9 @@ def _longer(source: random.Random, faults: list[str]) -> Case:
         if source.random() < 0.6:
             maker.broadcast(sender, source.choice([*own, None]))
         else:
-            others = [user for user, _ in members if user != sender]
-            maker.direct(sender, source.choice(others), source.choice([None, *KINDS]))
+            user, devices = source.choice([one for one in members if one[0] != sender])
+            there = [device.split("-")[1] for device in devices] or KINDS
+            maker.direct(sender, user, source.choice([None, *(KINDS if "leaves" in faults else there)]))
     return maker.case
 
 

@@ -73,11 +73,18 @@ def _short(step: list[Any]) -> list[Any]:
 def _problem(model: Model, step: list[Any], seen: dict[str, Any]) -> Problem | None:
     commands, copies, raises = model.take(step)
     if step[0] in ("publish", "many"):
-        found = _commands(model, step, seen, commands) or _copies(model, step, seen, copies)
+        found = _raised(seen) or _commands(model, step, seen, commands) or _copies(model, step, seen, copies)
         return found or _outcome(step, seen, raises=raises) or _held(model, seen)
     if step[0] == "again" and any(seen["got"]):
         kind = "delivers_twice" if step[1] == 0 else "forgets_too_early"
         return kind, f"a text that had come before was delivered again; remember is {model.remember}"
+    return None
+
+
+def _raised(seen: dict[str, Any]) -> Problem | None:
+    outcome = seen["outcome"]
+    if outcome[0] == "raised" and outcome[1] != "ConnectionError":
+        return "raises", f"publish raised {outcome[1]}: {outcome[2]}"
     return None
 
 
@@ -136,9 +143,8 @@ def _outcome(step: list[Any], seen: dict[str, Any], *, raises: bool) -> Problem 
     if step[0] == "many":
         return None
     if outcome[0] == "raised":
-        if not raises:
-            return "gives_up", f"publish raised {outcome[1]}, and one of its attempts had worked"
-        return None if outcome[1] == "ConnectionError" else ("raises", f"publish raised {outcome[1]}: {outcome[2]}")
+        what = f"publish raised {outcome[1]}, and one of its attempts had worked"
+        return None if raises else ("gives_up", what)
     if raises:
         return "says_it_worked", f"every attempt failed, and publish returned {outcome[1]!r}"
     ids = {message["id"] for got in seen["got"] for _, message in got}
