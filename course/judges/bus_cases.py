@@ -94,7 +94,7 @@ def cases_of_the_server(source: random.Random) -> list[Case]:
     for earlier, later in itertools.pairwise(words[1 : source.randint(2, 4)]):
         case += [["say", later], ["done", earlier]]
     last = [step[1] for step in case if step[0] == "say"][-1]
-    return [[*case, ["say", LAST_WORDS], ["done", last], ["count failures"], ["stop"]]]
+    return [[*case, ["say", LAST_WORDS], ["done", last], ["count_failures"], ["stop"]]]
 
 
 def _handler(spec: Spec, name: str, source: random.Random) -> list[Any]:

@@ -15,7 +15,7 @@ def judge_in_server(case: Case, observation: Observation) -> Failure | None:
         return Failure(_why_no_start(observation[0][1]), f"the server did not start: {observation[0][1]}", "start")
     for number, (step, right, came) in enumerate(zip(case, _right(case), observation, strict=False)):
         if came != right:
-            what = f"{shown([step])}: {_told(came)}; right is {_told(right)}"
+            what = f"{shown([step]).removesuffix('()')}: {_told(came)}; right is {_told(right)}"
             return Failure(_why(step, came, right), what, shown(case[: number + 1]))
     if len(observation) < len(case):
         return Failure("wrong_form", "the observation ends too early", shown(case))
@@ -34,7 +34,7 @@ def _right(case: Case) -> list[list[Any]]:
                 "say": ["acked", "heard"],
                 "type": ["seen"],
                 "done": [f"done with {step[1]}"] if step[0] == "done" else [],
-                "count failures": [failing * said],
+                "count_failures": [failing * said],
                 "stop": [RIGHT_END],
             }[step[0]]
         )
@@ -46,7 +46,7 @@ def _why_no_start(says: str) -> str:
 
 
 def _why(step: list[Any], came: list[Any], right: list[Any]) -> str:
-    if step[0] == "count failures":
+    if step[0] == "count_failures":
         return "counts_twice" if came[0] > right[0] else "swallows"
     return {"say": "failure_escapes", "type": "stops_the_others", "done": "loses_tasks"}.get(
         step[0], "drains_too_early"

@@ -1,0 +1,47 @@
+"""It gives back when it is cancelled, and then returns None, as if it had not been."""
+
+import asyncio
+
+CAUGHT_BY = "3.2"
+MISCONCEPTION = "swallows_the_cancel"
+
+
+class ComposedManager:
+    def __init__(self, slots, presence, router, new_id):
+        self.slots = slots
+        self.presence = presence
+        self.router = router
+        self.new_id = new_id
+        self.connections = {}
+
+    async def connect(self, user_id, socket, conversation_id):
+        connection_id = self.new_id()
+        try:
+            await self.slots.take(user_id, connection_id)
+            await socket.accept()
+            await self.presence.add(user_id, connection_id)
+            await self.router.subscribe(conversation_id, connection_id)
+        except asyncio.CancelledError:
+            await self._give_back(connection_id, user_id, socket, conversation_id)
+            return None
+        except Exception:
+            await self._give_back(connection_id, user_id, socket, conversation_id)
+            raise
+        self.connections[connection_id] = (user_id, socket, conversation_id)
+        return connection_id
+
+    async def disconnect(self, connection_id):
+        if connection_id in self.connections:
+            await self._give_back(connection_id, *self.connections.pop(connection_id))
+
+    async def _give_back(self, connection_id, user_id, socket, conversation_id):
+        for call, arguments in (
+            (self.router.unsubscribe, (conversation_id, connection_id)),
+            (self.presence.remove, (user_id, connection_id)),
+            (socket.close, ()),
+            (self.slots.release, (user_id, connection_id)),
+        ):
+            try:
+                await call(*arguments)
+            except Exception as error:
+                print(f"could not be given back: {error}")
