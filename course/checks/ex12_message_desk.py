@@ -1,7 +1,7 @@
 """Exercise 12, driving: gives requests to a learner's desk in a world that fails as planned; decides nothing.
 
-A case begins with ``["pauses", seconds, …]``. Then come requests,
-``["post", user, conversation, text, name, fault, …]``, with faults like ``"commit: busy"``: the next call of that name fails in that way.
+A case begins with ``["pauses", seconds, …]``. Then come requests, ``["post", user, conversation, text, name]`` and
+faults like ``"commit: busy"``: the next call of that name fails in that way.
 
 An observation has an entry a step; for a request that is a dict with everything that could be seen: ``outcome``,
 ``replies``, ``alerts``, ``calls`` in their order, and after it ``stored``, ``outbox`` and whether a transaction is
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from course.checks.case import Case, Observation
-from course.checks.faulty_parts import World
+from course.checks.faulty_parts import EXCEPTIONS, World
 
 
 async def drive(subject: Any, case: Case) -> Observation:
@@ -22,7 +22,7 @@ async def drive(subject: Any, case: Case) -> Observation:
     world = World()
     (_, *pauses), *posts = case
     desk = subject(
-        store=SimpleNamespace(begin=world.begin),
+        store=SimpleNamespace(begin=world.begin, **{one.__name__: one for one in EXCEPTIONS}),
         bus=SimpleNamespace(publish=world.publish),
         sleep=world.sleep,
         alert=world.alert,

@@ -25,6 +25,9 @@ class NoSuchConversation(Exception):
     """There is no conversation with this id."""
 
 
+EXCEPTIONS = (Busy, Lost, Rejected, NoSuchConversation)
+"""Names of the store: ``except self.store.Busy``."""
+
 SAYS = {
     "busy": "lock is held by worker-7 on db-3",
     "lost": "connection to db-3:5432 was reset",

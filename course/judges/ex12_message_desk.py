@@ -22,7 +22,7 @@ def _each(look: Look) -> Callable[[Case, Observation], Failure | None]:
         for number, step, seen, right in _requests(case, observation):
             problem = _raised(seen) or look(step, seen, right)
             if problem is not None:
-                return Failure(*problem, shown(case[: number + 1]))
+                return Failure(*problem, _steps(case[: number + 1]))
         return None
 
     return judge
@@ -31,6 +31,11 @@ def _each(look: Look) -> Callable[[Case, Observation], Failure | None]:
 def _requests(case: Case, observation: Observation) -> list[tuple[int, list[Any], Seen, Right]]:
     pairs = list(zip(case, observation, strict=True))[1:]
     return [(number, step, seen, right_end(step, case[0][1:])) for number, (step, seen) in enumerate(pairs, start=1)]
+
+
+def _steps(case: Case) -> str:
+    """As people write it; an empty text would not be seen."""
+    return shown([case[0], *([*step[:3], step[3] or "(no text)", *step[4:]] for step in case[1:])])
 
 
 def _raised(seen: Seen) -> Problem | None:
@@ -54,7 +59,7 @@ def _answers(case: Case, observation: Observation) -> Failure | None:
                 both = " and ".join(repr(words) for words in sorted(forbidden))
                 problem = "leaks_existence", f"the two answers differ: {both}"
         if problem is not None:
-            return Failure(*problem, shown(case[: number + 1]))
+            return Failure(*problem, _steps(case[: number + 1]))
     return None
 
 
@@ -88,6 +93,8 @@ def _answer_problem(step: list[Any], seen: Seen, right: Right) -> Problem | None
 
 def _code_problem(code: str, seen: Seen, right: Right) -> Problem:
     says = f"the answer is {code!r}, right is {right.answer!r}"
+    if code == "ack":
+        return ("never_gives_up" if right.answer == "unavailable" else "retries_in_vain"), f"{says}: too many tries"
     if right.answer == "ack" and any(call.startswith("publish") for call in seen["calls"]):
         return "denies_what_is_stored", f"{says}: the message is stored"
     if right.answer == "forbidden" and code in ("not_found", "no_such_conversation", "unknown"):
@@ -134,7 +141,7 @@ def _left_behind(step: list[Any], seen: Seen, right: Right) -> Problem | None:
     published = [number for number, call in enumerate(calls) if call.startswith("publish")]
     if published and "stored" not in calls[: published[0]]:
         return "announces_too_early", "publish was called before anything was stored"
-    if right.answer == "cancelled" and seen["outcome"] != ["cancelled"]:
+    if _was_cancelled(step, calls) and seen["outcome"] != ["cancelled"]:
         return "swallows_cancellation", "the request was cancelled, and post went on"
     if right.answer in ("ack", "invalid", "forbidden") and right.tries == 1:
         is_there = [step[2], step[1], step[4]] in [one[:3] for one in seen["stored"]]
@@ -143,13 +150,24 @@ def _left_behind(step: list[Any], seen: Seen, right: Right) -> Problem | None:
     return None
 
 
+def _was_cancelled(step: list[Any], calls: list[str]) -> bool:
+    """Whether the request came to the call that is cancelled: who tries less often may not have."""
+    before: dict[str, int] = {}
+    for fault in step[5:]:
+        call, kind = fault.split(": ")
+        if kind == "cancelled" and sum(one.startswith(call) for one in calls) > before.get(call, 0):
+            return True
+        before[call] = before.get(call, 0) + 1
+    return False
+
+
 # -- 12.3: what is tried again ------------------------------------------------------------------------------------
 
 
 def _tried_again(_step: list[Any], seen: Seen, right: Right) -> Problem | None:
     calls = seen["calls"]
     tries = calls.count("begin")
-    says = f"{tries} tries, right is {right.tries}"
+    says = f"{tries} {'try' if tries == 1 else 'tries'}, right is {right.tries}"
     open_sleep = [call for call in calls if call.endswith(" open")]
     if open_sleep:
         return "waits_with_it_open", f"{open_sleep[0].removesuffix(' open')} while a transaction is open"
@@ -163,7 +181,8 @@ def _tried_again(_step: list[Any], seen: Seen, right: Right) -> Problem | None:
     for call in ("publish", "reply"):
         if (times := sum(one.startswith(call) for one in calls)) > 1:
             return "retries_in_vain", f"{call} was called {times} times, right is once"
-    if right.answer == "ack" and not right.client_is_gone and [_code(answer) for answer in seen["replies"]] != ["ack"]:
+    is_to_be_acked = right.answer == "ack" and right.tries > 1 and right.alert is None and not right.client_is_gone
+    if is_to_be_acked and [_code(answer) for answer in seen["replies"]] != ["ack"]:
         return "gives_up_at_once", "it was stored in the end, and there is no ack"
     return None
 
