@@ -21,7 +21,7 @@ from course.workbench.client import ExpectationFailed, LabClient
 from course.workbench.lab import Lab
 from reference_impl.core.ports import Clock
 
-PATIENCE_S = 3.0
+PATIENCE_S = 5.0
 METRIC = "chat_handler_failures_total"
 
 

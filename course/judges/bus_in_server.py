@@ -3,6 +3,7 @@
 from typing import Any
 
 from course.checks.case import Case, Failure, Observation, shown
+from course.checks.server_bus import MUST_BE_AWAITED
 from course.judges.picture import Line, compared
 
 FAILS = ("raises", "raises later")
@@ -42,13 +43,15 @@ def _right(case: Case) -> list[list[Any]]:
 
 
 def _why_no_start(says: str) -> str:
+    if MUST_BE_AWAITED in says:
+        return "publish_waits"
     return "needs_a_loop_when_made" if "no running event loop" in says else "raises"
 
 
 def _why(step: list[Any], came: list[Any], right: list[Any]) -> str:
     if step[0] == "count_failures":
         return "counts_twice" if came[0] > right[0] else "swallows"
-    return {"say": "failure_escapes", "type": "stops_the_others", "done": "loses_tasks"}.get(
+    return {"say": "failure_escapes", "type": "forgets_handlers", "done": "loses_tasks"}.get(
         step[0], "drains_too_early"
     )
 

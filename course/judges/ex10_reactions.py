@@ -82,14 +82,19 @@ def _send_problem(
     if outcome[0] == "raised":
         if model.may_fail and outcome[1] == "ConnectionError":
             return None
-        kind = "does_it_all_in_send" if outcome[1] == "ConnectionError" else "raises"
-        return kind, f"send raised {outcome[1]}: {outcome[2]}"
+        return _why_send_raised(outcome), f"send raised {outcome[1]}: {outcome[2]}"
     stored = state["stored"].get(f"messages/{name}")
     if stored != model.sent[name]:
         return "wrong_form", f"messages/{name} holds {stored!r}; right is the message"
     if about is About.SENDING and name not in {event[0] for event in state["events"]}:
         return "not_announced", f"events: send has returned, and {name} was not published"
     return None
+
+
+def _why_send_raised(outcome: list[Any]) -> str:
+    if "inside of a transaction" in outcome[2]:
+        return "inside_the_transaction"
+    return "does_it_all_in_send" if outcome[1] == "ConnectionError" else "raises"
 
 
 def _effect_problem(model: Model, steps: Case, state: dict[str, Any]) -> Problem | None:

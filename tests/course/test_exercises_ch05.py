@@ -85,6 +85,16 @@ def test_what_fails_alone_fails_in_the_server_too() -> None:
     assert "not acked" in failure.what
 
 
+def test_a_server_awaits_no_publish() -> None:
+    """An async ``publish`` is named for what it is, also where a server was to run with it."""
+
+    class Async(OtherBus):
+        async def publish(self, event: Any) -> None:  # type: ignore[override]
+            super().publish(event)
+
+    assert failure_of("9.4", Async).misconception == "publish_waits"
+
+
 class OtherChat:
     """A right chat in another style: lists of what was counted, closures as handlers, pushes side by side."""
 
