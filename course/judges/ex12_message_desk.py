@@ -94,7 +94,8 @@ def _answer_problem(step: list[Any], seen: Seen, right: Right) -> Problem | None
 def _code_problem(code: str, seen: Seen, right: Right) -> Problem:
     says = f"the answer is {code!r}, right is {right.answer!r}"
     if code == "ack":
-        return ("never_gives_up" if right.answer == "unavailable" else "retries_in_vain"), f"{says}: it was tried too often"
+        kind = "never_gives_up" if right.answer == "unavailable" else "retries_in_vain"
+        return kind, f"{says}: it was tried too often"
     if right.answer == "ack" and any(call.startswith("publish") for call in seen["calls"]):
         return "denies_what_is_stored", f"{says}: the message is stored"
     if right.answer == "forbidden" and code in ("not_found", "no_such_conversation", "unknown"):
