@@ -1,6 +1,8 @@
 """Exercises 5 and 6: right answers that look different, and the obvious ones in the real server."""
 
 import asyncio
+import contextlib
+import json
 import random
 from typing import Any
 
@@ -108,3 +110,66 @@ def test_a_class_that_cannot_start_is_said() -> None:
     failure = failure_of("5.3", Broken, seed=2)
     assert failure.misconception == "raises"
     assert "did not start" in failure.what
+
+
+class OtherRouter:
+    """Pairs in one set; JSON on the wire; what is subscribed is compared with what is wanted; a task a delivery."""
+
+    def __init__(self, broker: Any, deliver: Any, pause: Any) -> None:
+        self.broker, self.deliver, self.pause = broker, deliver, pause
+        self.here: set[tuple[str, str]] = set()
+        self.link: Any = None
+        self.subscribed: set[str] = set()
+
+    async def join(self, conversation_id: str, connection_id: str) -> None:
+        self.here.add((conversation_id, connection_id))
+        await self.reconcile()
+
+    async def leave(self, conversation_id: str, connection_id: str) -> None:
+        self.here.discard((conversation_id, connection_id))
+        await self.reconcile()
+
+    async def reconcile(self) -> None:
+        link, wanted = self.link, {conversation for conversation, _ in self.here}
+        with contextlib.suppress(ConnectionError):
+            for conversation in wanted - self.subscribed if link else ():
+                await link.subscribe(f"room:{conversation}")
+                self.subscribed.add(conversation)
+            for conversation in self.subscribed - wanted if link else ():
+                await link.unsubscribe(f"room:{conversation}")
+                self.subscribed.discard(conversation)
+
+    async def send(self, conversation_id: str, text: str) -> None:
+        await self.broker.publish(f"room:{conversation_id}", json.dumps({"to": conversation_id, "text": text}))
+
+    async def listen(self) -> None:
+        while True:
+            with contextlib.suppress(ConnectionError):
+                await self.listen_once()
+            self.link, self.subscribed = None, set()
+            await self.pause()
+
+    async def listen_once(self) -> None:
+        self.link = await self.broker.open()
+        await self.reconcile()
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                try:
+                    _, raw = await self.link.next()
+                except ConnectionError:
+                    return
+                message = json.loads(raw)
+                for conversation, connection in self.here:
+                    if conversation == message["to"]:
+                        deliveries.create_task(self.try_to_deliver(connection, message["text"]))
+
+    async def try_to_deliver(self, connection_id: str, text: str) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.deliver(connection_id, text)
+
+
+@pytest.mark.parametrize("check_id", ["6.1", "6.2", "6.3"])
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_router_in_another_style_passes(check_id: str, seed: int) -> None:
+    """Graded is who gets what, and what it costs; not what is on the wire."""
+    assert failure_of(check_id, OtherRouter, seed) is None
