@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,18 @@ import psutil
 import pytest
 
 from course.capstone import judge as judging
-from course.capstone import starter
+from course.capstone import local, starter
 from course.capstone.judge import Asked, judge, source_of
 from course.capstone.server import Stopped
 from course.conform.check import CHECKS, Verdict
 from course.conform.command import run as run_conform
 from course.conform.runner import chosen_checks
 from course.errors import UserError
+from course.grader import process
 from course.grader.folder import Student
 from course.grader.process import Limits, isolation
 from course.grader.report import write_reports
+from course.grader.run import Result
 from course.grader.store import Graded, Row
 from course.grader.submission import Unreadable
 from course.manifest import ROOT, load
@@ -254,6 +257,67 @@ raise SystemExit("as it should be")
         (result,) = judge(source, LEVELS[:1], SHORT)
     assert "as it should be" in result.message
     assert not marker.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_without_namespaces_a_server_is_checked_and_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only limited isolation is possible: the same answers, and nothing is left, daemons included."""
+    monkeypatch.setattr("course.capstone.server.isolation", lambda: "not here")
+    daemon = "import subprocess\nsubprocess.Popen(['sh', '-c', '(setsid sleep 987 &)'], start_new_session=True)\n"
+    level = msgspec.structs.replace(LEVELS[0], checks=["conversations-can-be-made"])
+    (result,) = judge(daemon + SOLUTION, [level], Limits())
+    assert result.status == "passed", result.message
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "987"]]
+
+
+def test_an_interrupt_ends_it() -> None:
+    """Who stops the batch does not wait for a server."""
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(process.Stopped):
+        judge("while True: pass", LEVELS[:1], Limits(stop=stop))
+
+
+# -- At the learner's desk ----------------------------------------------------------------------------------------
+
+
+def test_check_shows_points_and_what_is_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Points by level, the first broken promise, where the hint is; progress is kept; the solution comes last."""
+    folder = tmp_path / "capstone"
+    starter.put(folder)
+    assert local.run_check(False, folder=tmp_path) == 1
+    assert "not started yet" in capsys.readouterr().out
+    mine = starter.starter() + "# begun\n"
+    (folder / "chat_server.py").write_text(mine)
+    outcome = ["passed", "failed"]
+
+    def answers(source: str, levels: list[Any], *_: Any) -> list[Result]:
+        infos = [one for one in CAPSTONE.as_chapter().checks if one.id in {level.id for level in levels}]
+        assert source == mine
+        return [Result(one, 3, outcome[number % 2], f"{one.id} seen") for number, one in enumerate(infos)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(local, "judge", answers)
+    assert local.run_check(False, folder=tmp_path) == 1
+    shown = capsys.readouterr().out
+    assert "capstone.2: capstone.2 seen" in shown
+    assert "A hint: course check --hint capstone.2" in shown
+    with pytest.raises(UserError, match=r"capstone\.2, .*has not passed yet"):
+        local.show_solution(tmp_path)
+    outcome[1] = "passed"
+    assert local.run_check(False, 2, folder=tmp_path) == 0
+    assert "On to the next level" in capsys.readouterr().out
+    assert local.run_check(False, folder=tmp_path) == 0
+    assert local.show_solution(tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "class Connection" in shown
+    assert "BEGIN SOLUTION" not in shown
+    assert local.reset(tmp_path) == 0
+    assert (folder / "chat_server.py").read_text() == starter.starter()
+    assert [path.read_text() for path in (tmp_path / "kept").iterdir()] == [mine]
+    with pytest.raises(UserError, match="has not passed yet"):
+        local.show_solution(tmp_path)
 
 
 # -- A class ------------------------------------------------------------------------------------------------------
