@@ -81,21 +81,27 @@ def token(
 
 @app.command()
 def check(
-    chapter: Annotated[int | None, typer.Argument(help="The chapter's number; all of them if left out.")] = None,
+    chapter: Annotated[str | None, typer.Argument(help="A chapter's number, capstone, or a level: capstone.2.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Grade again at every save, until Ctrl-C.")] = False,
     hint: Annotated[str | None, typer.Option(metavar="CHECK", help="Show the next hint for a check: 1.1.")] = None,
-    reset: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Start an exercise anew: 1, or 1.1.")] = None,
+    reset: Annotated[
+        str | None, typer.Option(metavar="EXERCISE", help="Start an exercise anew: 1, 1.1, or capstone.")
+    ] = None,
     solution: Annotated[str | None, typer.Option(metavar="EXERCISE", help="Our solution, once you have yours.")] = None,
 ) -> None:
     """Grade your own exercises: points, what fails, the smallest case, what to do next."""
     work = _module("course.grader.local")
+    name, _, level = (chapter or reset or solution or "").partition(".")
+    own_server = _module("course.capstone.local") if name == "capstone" else None
     if hint is not None:
         raise typer.Exit(work.show_hint(hint))
     if reset is not None:
-        raise typer.Exit(work.reset(reset))
+        raise typer.Exit(own_server.reset() if own_server else work.reset(reset))
     if solution is not None:
-        raise typer.Exit(work.show_solution(solution))
-    raise typer.Exit(work.run_check(chapter, watch))
+        raise typer.Exit(own_server.show_solution() if own_server else work.show_solution(solution))
+    if own_server is not None:
+        raise typer.Exit(own_server.run_check(watch, _number(level) if level else None))
+    raise typer.Exit(work.run_check(_number(chapter) if chapter is not None else None, watch))
 
 
 @app.command()
@@ -104,12 +110,18 @@ def grade(
     out: Annotated[Path, typer.Option(help="Where the tables and pages go.")],
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Notebooks at a time.")] = os.cpu_count() or 1,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a notebook may run.")] = 60,
-    chapter: Annotated[list[int] | None, typer.Option(help="Only this chapter; may be given again.")] = None,
+    chapter: Annotated[
+        list[str] | None, typer.Option(help="Only this chapter, or capstone; may be given again.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also what was graded before and has not changed.")] = False,
 ) -> None:
     """Grade a class: points, feedback pages, an overview. Run it again to go on after an interrupt."""
     work = _module("course.grader.batch")
-    code = work.run_grade(submissions, out, jobs=jobs, timeout_s=timeout, chapters=chapter, again=again)
+    code = work.run_grade(
+        submissions, out, jobs=jobs, timeout_s=timeout, again=again,
+        chapters=[_number(one) for one in chapter or [] if one != "capstone"] if chapter else None,
+        capstone=not chapter or "capstone" in chapter,
+    )  # fmt: skip
     raise typer.Exit(code)
 
 
@@ -127,12 +139,20 @@ def conform(
     slow: Annotated[bool, typer.Option("--slow", help="Also what takes minutes: heartbeats, high limits.")] = False,
     patience: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds to wait for an answer.")] = 3.0,
     only: Annotated[list[str] | None, typer.Option(help="This check, and what it needs. May be repeated.")] = None,
+    level: Annotated[list[int] | None, typer.Option(help="A level of the capstone. May be repeated.")] = None,
 ) -> None:
     """Ask a server, from outside, whether it keeps the protocol's promises."""
     command = _module("course.conform.command")
-    raise typer.Exit(
-        command.run(url, second_url, json_output=as_json, slow=slow, patience_s=patience, only=tuple(only or ()))
+    code = command.run(
+        url,
+        second_url,
+        json_output=as_json,
+        slow=slow,
+        patience_s=patience,
+        only=tuple(only or ()),
+        levels=tuple(level or ()),
     )
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -168,6 +188,13 @@ def purge_dead_letters(
 ) -> None:
     """Delete jobs for good."""
     raise typer.Exit(_module("course.dead_letters").purge(redis_url, prefix, queue, ids or (), everything=everything))
+
+
+def _number(chapter: str) -> int:
+    """A chapter's number. Raises ``UserError``."""
+    if not chapter.isdecimal():
+        raise UserError(f"{chapter!r} is no chapter: give its number, or capstone")
+    return int(chapter)
 
 
 def _module(name: str) -> Any:

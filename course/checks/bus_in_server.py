@@ -6,7 +6,7 @@ A case is a list of steps:
 - ``["say", text]``: Ann sends, and Bob waits for it
 - ``["done", text]``: what Bob is told when the handler that ``waits`` is done with a message
 - ``["type"]``: Ann types; the server tells that in an async handler
-- ``["count failures"]``: what the server's metrics say
+- ``["count_failures"]``: what the server's metrics say
 - ``["stop"]``: the server drains, as with SIGTERM
 
 An observation has one entry a step, up to the first in which something did not come, or is ``[["no start", why]]``.
@@ -21,7 +21,7 @@ from course.workbench.client import ExpectationFailed, LabClient
 from course.workbench.lab import Lab
 from reference_impl.core.ports import Clock
 
-PATIENCE_S = 3.0
+PATIENCE_S = 5.0
 METRIC = "chat_handler_failures_total"
 
 
@@ -64,7 +64,7 @@ async def _take(lab: Lab, ann: LabClient, bob: LabClient, step: list[Any]) -> li
         case ["done", text]:
             told = await _in_time(bob.expect("system_notification", timeout=PATIENCE_S))
             return [told["data"]["text"] if told else f"nothing about {text}"]
-        case ["count failures"]:
+        case ["count_failures"]:
             return [await _failures(lab)]
         case ["stop"]:
             return [await _stop(lab, bob)]

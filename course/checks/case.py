@@ -1,5 +1,6 @@
 """The parts of a check, and how it is judged."""
 
+import json
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -118,3 +119,13 @@ async def outcome_of(awaitable: Awaitable[Any]) -> list[Any]:
         return ["returned", await awaitable]
     except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
         return ["raised", type(error).__name__, str(error)]
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 command``, ``2 commands``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def plain(value: Any) -> Any:
+    """A copy as JSON: later changes by the learner's code do not change what was seen."""
+    return json.loads(json.dumps(value, default=repr))

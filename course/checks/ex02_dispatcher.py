@@ -4,10 +4,9 @@ A case is a list of raw frames, as a client would send them. ``text`` needs ``co
 nothing; ``boom`` is a handler that raises. An observation has ``[outcome, what the handlers saw]`` a frame.
 """
 
-import json
 from typing import Any
 
-from course.checks.case import Case, Observation, outcome_of
+from course.checks.case import Case, Observation, outcome_of, plain
 
 MAX_BYTES = 100
 USER, CONVERSATION = "ann", "c-1"
@@ -20,15 +19,15 @@ async def drive(subject: Any, case: Case) -> Observation:
     saw: list[Any] = []
 
     async def text(message: dict[str, Any]) -> dict[str, Any]:
-        saw.append(["text", _plain(message)])
+        saw.append(["text", plain(message)])
         return {"id": "m-1", "content": message["content"]}
 
     async def typing(message: dict[str, Any]) -> dict[str, Any]:
-        saw.append(["typing", _plain(message)])
+        saw.append(["typing", plain(message)])
         return {"ok": True}
 
     async def boom(message: dict[str, Any]) -> dict[str, Any]:
-        saw.append(["boom", _plain(message)])
+        saw.append(["boom", plain(message)])
         raise RuntimeError("a handler's own mistake")
 
     dispatcher = subject(clock=lambda: next(ticks), max_bytes=MAX_BYTES)
@@ -39,13 +38,8 @@ async def drive(subject: Any, case: Case) -> Observation:
     for raw in case:
         saw.clear()
         outcome = await outcome_of(dispatcher.dispatch(USER, CONVERSATION, raw))
-        seen.append([_plain(outcome), list(saw)])
+        seen.append([plain(outcome), list(saw)])
     return seen
-
-
-def _plain(value: Any) -> Any:
-    """A copy as JSON: later changes by the learner's code do not change what was seen."""
-    return json.loads(json.dumps(value, default=repr))
 
 
 DRIVERS = {"2.1": drive, "2.2": drive, "2.3": drive}

@@ -53,6 +53,7 @@ class World:
             name: subject(encode=self._encoder, redis=redis, max_waiting=limit) for name, redis in self._redis.items()
         }
         self._sent = 0
+        self._message: dict[str, str] = {}
         self._failed: list[str] = []
         asyncio.get_running_loop().set_exception_handler(self._note_failure)
 
@@ -120,9 +121,9 @@ class World:
 
     def _send(self, name: str, conversation: str) -> list[str]:
         self._sent += 1
-        message = {"text": f"m{self._sent}"}
-        failed = _called(self._instances[name].send, conversation, message)
-        message["text"] = "changed"  # it is the caller's: who keeps it, has another one now
+        self._message["text"] = f"m{self._sent}"
+        failed = _called(self._instances[name].send, conversation, self._message)
+        self._message["text"] = "changed"  # it is ours: who keeps it, has another one now
         return failed
 
     def _note_failure(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

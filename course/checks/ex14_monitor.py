@@ -7,6 +7,7 @@ A case is ``["monitor", window_s, at_least, fire_above, clear_at, in_a_row]`` an
 An observation has ``[outcome, error_rate, is_firing]`` a sample.
 """
 
+import inspect
 from typing import Any
 
 from course.checks.case import Case, Observation
@@ -21,6 +22,9 @@ async def drive(subject: Any, case: Case) -> Observation:
     for now, asked, errors in _samples(case):
         try:
             said = monitor.sample(now, asked, errors)
+            if inspect.iscoroutine(said):
+                said.close()
+                said = "a coroutine"
         except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
             seen.append([["raised", type(error).__name__, str(error)], None, None])
             break

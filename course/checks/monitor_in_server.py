@@ -12,6 +12,7 @@ is ``[now, asked, errors, outcome, error_rate, is_firing]``. Where one raises, n
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -28,7 +29,7 @@ from reference_impl.model.alert_rules import AlertChange
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1
-PATIENCE_S = 4.0
+PATIENCE_S = 5.0
 AT_A_TIME = 10
 NOTE = "sample of yours: "
 ALERT = 'chat_alert_firing{alert="error_rate"} '
@@ -109,18 +110,22 @@ class People:
                 for _ in range(number):
                     await self._ann.send("good morning", timeout=PATIENCE_S)
             case "trouble until it fires":
-                await self._until(self._is_firing, self._try_what_is_forbidden)
+                return await self._until(self._is_firing, self._try_what_is_forbidden)
             case "calm until it is over":
-                await self._until(self._is_calm, self._say_hello)
+                return not await self._until(self._is_calm, self._say_hello)
             case ["quiet", number]:
                 enough = len(_samples(self._lab)) + number
                 await self._until(lambda: _at_least_samples(self._lab, enough), lambda: asyncio.sleep(INTERVAL_S))
         return await self._is_firing()
 
-    async def _until(self, reached: Callable[[], Any], act: Callable[[], Any]) -> None:
+    async def _until(self, reached: Callable[[], Any], act: Callable[[], Any]) -> bool:
+        """Acts again and again. False when it was not reached in time, or a sample has raised."""
         end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end and not self._has_raised() and not await reached():
+        while time.monotonic() < end and not self._has_raised():
+            if await reached():
+                return True
             await act()
+        return False
 
     def _has_raised(self) -> bool:
         return any(outcome[0] == "raised" for _, _, _, outcome, _, _ in _samples(self._lab))
@@ -149,5 +154,10 @@ async def _at_least_samples(lab: Lab, number: int) -> bool:
 
 
 def _samples(lab: Lab) -> list[Any]:
-    lines = lab.log(0, lines=100_000).splitlines()
-    return [json.loads(line.split(NOTE, 1)[1]) for line in lines if NOTE in line]
+    """Those that the server has noted so far; its last line may be half written."""
+    samples = []
+    for line in lab.log(0, lines=100_000).splitlines():
+        if NOTE in line:
+            with contextlib.suppress(ValueError):
+                samples.append(json.loads(line.split(NOTE, 1)[1]))
+    return samples

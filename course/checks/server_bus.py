@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import weakref
 from collections import Counter
 from functools import partial
@@ -11,6 +12,7 @@ from reference_impl.core.clock import utc_now
 from reference_impl.model.event_factories import create_system_notification
 from reference_impl.model.events import Audience, Event, EventTypes, MessageEvent
 
+MUST_BE_AWAITED = "publish gives back something to await, and nobody awaits it here"
 LAST_WORDS = "goodbye"
 """After this message no handler waits for another."""
 
@@ -32,7 +34,11 @@ class ServerBus:
         return int(self._bus.failures)
 
     async def start(self) -> None:
-        """There is one event loop: nothing to do."""
+        """The server awaits no ``publish``: one that has to be awaited ends the start. Raises ``TypeError``."""
+        answer = self._bus.publish(Event(type="server_started", timestamp=utc_now()))
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise TypeError(MUST_BE_AWAITED)
 
     def publish(self, event: Event) -> None:
         """Counts the event and hands it on."""

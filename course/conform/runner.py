@@ -22,7 +22,7 @@ async def run_checks(
 
     With ``jobs`` several run at a time, for servers with room for it; those that only wait do so in any case.
     """
-    chosen = [CHECKS[name] for name in CHECKS if not only or name in _with_needs(only)]
+    chosen = chosen_checks(only)
     running: dict[str, asyncio.Task[Verdict]] = {}
     room = asyncio.Semaphore(jobs)
 
@@ -42,6 +42,12 @@ async def run_checks(
         for task in running.values():
             task.cancel()
         await asyncio.wait(running.values())
+
+
+def chosen_checks(only: tuple[str, ...]) -> list[Check]:
+    """These and what they need, in the order of ``CHECKS``; all of them when none is named."""
+    wanted = _with_needs(only)
+    return [check for name, check in CHECKS.items() if not only or name in wanted]
 
 
 def _with_needs(names: tuple[str, ...]) -> set[str]:
@@ -73,7 +79,7 @@ async def _verdict(server: Server, check: Check, earlier: list[Verdict]) -> Verd
         return Verdict(check, "failed", str(broken), time.monotonic() - began)
     except TimeoutError:
         return Verdict(check, "failed", f"it was not done after {deadline:g} s", time.monotonic() - began)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         saw = f"an answer had another form than promised: {error!r}"
         return Verdict(check, "failed", saw, time.monotonic() - began)
     return Verdict(check, "passed", seconds=time.monotonic() - began)

@@ -130,7 +130,7 @@ class Socket:
             async for raw in self._connection:
                 try:
                     frame = json.loads(raw)
-                except ValueError:
+                except (ValueError, RecursionError):
                     frame = raw
                 self._note(frame)
                 self.frames.append(frame if isinstance(frame, dict) else {"action": None, "data": frame})

@@ -54,7 +54,11 @@ class Server:
     def note(self, frame: Any) -> None:
         """Looks at every frame that comes, whatever check it is for."""
         self.frames_seen += 1
-        if (problem := problem_of(frame)) is not None and len(self.misfits) < 100:
+        try:
+            problem = problem_of(frame)
+        except RecursionError:
+            problem = "it is nested too deeply"
+        if problem is not None and len(self.misfits) < 100:
             self.misfits.append(f"{shown(frame, 120)}: {problem}")
 
 
@@ -99,7 +103,7 @@ class World:
             raise Broken(f"{method} {path} got no answer: {error!r}") from error
         try:
             return Answer(answer.status_code, answer.json(), answer.headers)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Answer(answer.status_code, answer.text, answer.headers)
 
     async def api(self, method: str, path: str, *, status: int, by: str, body: Any = None, **options: Any) -> Any:

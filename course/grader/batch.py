@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from course.capstone.judge import judge, source_of
 from course.errors import UserError
 from course.grader.folder import Student, students_of
 from course.grader.generate import exercise
@@ -31,42 +32,63 @@ console = Console(soft_wrap=True, stderr=True)
 
 
 class Task(NamedTuple):
-    """One notebook to grade."""
+    """One notebook to grade, or a server."""
 
     student: Student
     chapter: ChapterInfo
 
 
 def run_grade(
-    submissions: Path, out: Path, *, jobs: int, timeout_s: float, chapters: list[int] | None = None, again: bool = False
+    submissions: Path,
+    out: Path,
+    *,
+    jobs: int,
+    timeout_s: float,
+    chapters: list[int] | None = None,
+    capstone: bool = True,
+    again: bool = False,
 ) -> int:
     """Grades all submissions and writes the reports. Returns 0, or 130 after an interrupt. Raises ``UserError``.
 
-    What was graded before and has not changed is kept, unless ``again``.
+    What was graded before and has not changed is kept, unless ``again``. ``chapters``: these notebooks only, which
+    may be none; ``capstone``: also the servers that are there.
     """
-    chosen = [load().chapter(number) for number in chapters] if chapters else load().chapters
+    chosen = load().chapters if chapters is None else [load().chapter(number) for number in chapters]
     students = students_of(submissions)
     _check_out(out, submissions)
     if reason := isolation():
         console.print(f"[yellow]Limited isolation here ({escape(reason)}): see docs/grading.md[/]")
     limits = Limits(timeout_s, hidden=(str(submissions.resolve()), str(out.resolve())))
     batch = Batch(Store(out / "kept"), limits, {c.name: exercise(c.name) for c in chosen}, again=again)
-    tasks = [Task(student, chapter) for student in students for chapter in chosen]
+    servers = _servers(students) if capstone else []
+    tasks = [Task(student, chapter) for student in students for chapter in chosen] + servers
+    graded_chapters = [*chosen, *(servers[0].chapter for _ in servers[:1])]
     try:
         with _interrupts_set(batch.stop):
             graded = batch.run(tasks, jobs)
-            said = write_reports(out, chosen, students, graded)
+            said = write_reports(out, graded_chapters, students, graded)
     except OSError as error:
         raise UserError(f"the results can not be written: {error}") from error
     for line in said:
         console.print(line, markup=False)
     if len(graded) < len(tasks):
-        console.print(f"\nInterrupted: {len(graded)} of {len(tasks)} notebooks are graded.", markup=False)
+        console.print(f"\nInterrupted: {len(graded)} of {_counted(tasks)} are graded.", markup=False)
         console.print(f"Their results are in {out}.", markup=False)
         console.print("Run the same command again to go on from here.")
         return INTERRUPTED
-    sys.stdout.write(f"{len(students)} students, {len(tasks)} notebooks: {out / 'class.html'}\n")
+    sys.stdout.write(f"{len(students)} students, {_counted(tasks)}: {out / 'class.html'}\n")
     return 0
+
+
+def _servers(students: list[Student]) -> list[Task]:
+    """The capstones to grade: those that are there; of everybody, if the manifest says that they count."""
+    capstone = load().capstone
+    return [Task(one, capstone.as_chapter()) for one in students if capstone.counts or one.has_server]
+
+
+def _counted(tasks: list[Task]) -> str:
+    servers = sum(task.chapter.is_capstone for task in tasks)
+    return f"{len(tasks) - servers} notebooks" + (f", {servers} servers" if servers else "")
 
 
 @contextlib.contextmanager
@@ -119,7 +141,7 @@ class Batch:
         return [graded for graded in results if graded is not None]
 
     def _one(self, task: Task) -> Graded | None:
-        """One notebook; whatever is in it, it has a result. None after an interrupt."""
+        """One notebook or server; whatever is in it, it has a result. None after an interrupt."""
         name, start = task.chapter.name, time.monotonic()
         cells: list[Cell] = []
         mark = ""
@@ -131,18 +153,22 @@ class Batch:
             kept = self._store.get(task.student.name, name)
             if kept is not None and kept.fingerprint == mark and not self._again:
                 return kept
-            cells = parse(content)
-            results = grade(task.chapter, self._pristine[name], cells, self._limits)
+            if task.chapter.is_capstone:
+                results = judge(source_of(content), load().capstone.levels, self._limits)
+            else:
+                cells = parse(content)
+                results = grade(task.chapter, self._pristine[name], cells, self._limits)
         except Stopped:
             return None
         except Unreadable as error:
             results = _all(task.chapter, error)
         except Exception as error:  # noqa: BLE001 - one submission must not stop the batch
             mark = ""  # it may be the machine's fault: the next run tries again
-            says = f"the grader itself failed on this notebook ({type(error).__name__}: {error})"
+            what = "server" if task.chapter.is_capstone else "notebook"
+            says = f"the grader itself failed on this {what} ({type(error).__name__}: {error})"
             results = _all(task.chapter, Unreadable("crashed", says[:500]))
         rows, seconds = [row_of(result) for result in results], round(time.monotonic() - start, 2)
-        explained = explain_texts(self._pristine[name], cells)
+        explained = {} if task.chapter.is_capstone else explain_texts(self._pristine[name], cells)
         graded = Graded(task.student.name, name, mark, seconds, rows, explained)
         self._store.put(graded)
         return graded

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from course.errors import UserError
 from course.grader.submission import Cell, Unreadable, parse, read_file
+from course.manifest import CAPSTONE
 
 
 class Student(NamedTuple):
@@ -19,20 +20,32 @@ class Student(NamedTuple):
 
         ``<student>/<chapter>.ipynb``; else nbgrader's ``<student>/<assignment>/<chapter>.ipynb``, the newest one.
         """
-        direct = self.folder / f"{chapter}.ipynb"
+        return self._find(f"{chapter}.ipynb")
+
+    def server(self) -> Path:
+        """Where the server of their own is, or would be: ``capstone/chat_server.py``, there or one folder deeper."""
+        return self._find(f"{CAPSTONE}/chat_server.py")
+
+    @property
+    def has_server(self) -> bool:
+        """Whether anything lies where the server should be."""
+        return os.path.lexists(self.server())
+
+    def _find(self, name: str) -> Path:
+        direct = self.folder / name
         if os.path.lexists(direct) or self.folder.is_symlink():
             return direct
-        deeper = [path for path in _entries(self.folder) if path.is_dir() and os.path.lexists(path / direct.name)]
-        return max(deeper, key=lambda path: path.stat().st_mtime, default=self.folder) / direct.name
+        deeper = [path for path in _entries(self.folder) if path.is_dir() and os.path.lexists(path / name)]
+        return max(deeper, key=lambda path: path.stat().st_mtime, default=self.folder) / name
 
     def content(self, chapter: str) -> bytes:
         """The file's bytes. Raises ``Unreadable``."""
         if self.folder.is_symlink():
             raise Unreadable("tampered", "the student's folder is a link to another place: hand in the files")
         try:
-            return read_file(self.notebook(chapter), self.folder)
+            return read_file(self.server() if chapter == CAPSTONE else self.notebook(chapter), self.folder)
         except Unreadable as error:
-            near = [path.name for path in _entries(self.folder) if path.name.startswith(chapter[:2])]
+            near = [path.name for path in _entries(self.folder) if path.name.startswith(chapter[:2])]  # 01_basics (1)
             if error.status == "missing" and near:
                 says = f"{error.message}; there is {printable(sorted(near)[0])!r}: is that it? Then rename it"
                 raise Unreadable("missing", says) from None

@@ -1,11 +1,13 @@
 """Writes ``exercises/`` from ``solutions/``: ``python -m course.grader.generate``.
 
-What a learner has written into an exercise that is there already is kept: answers, and cells of their own.
+What a learner has written into an exercise that is there already is kept: answers, and cells of their own; of the
+capstone, the whole file.
 """
 
 import sys
 from pathlib import Path
 
+from course.capstone import starter
 from course.grader.notebooks import Notebook, merged, read, stub_of, write
 from course.manifest import ROOT, load
 
@@ -26,6 +28,8 @@ def main() -> int:
         path = ROOT / "exercises" / f"{chapter.name}.ipynb"
         write(exercise(chapter.name, path), path)
         sys.stdout.write(f"{path.relative_to(ROOT)}\n")
+    starter.put(ROOT / "exercises" / starter.FOLDER)
+    sys.stdout.write(f"exercises/{starter.FOLDER}/{starter.FILE}\n")
     return 0
 
 

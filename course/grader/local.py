@@ -102,7 +102,7 @@ def _grade_all(chapters: list[ChapterInfo], folder: Path) -> int:
     for chapter in chapters:
         results += _grade(chapter, folder)
     Progress(folder).note(results)
-    _show_next(results)
+    show_next(results)
     return 0 if all(result.status == "passed" for result in results) else 1
 
 
@@ -127,7 +127,7 @@ def _grade(chapter: ChapterInfo, folder: Path) -> list[Result]:
 def show(chapter: ChapterInfo, results: list[Result]) -> None:
     """Prints the results."""
     points, possible = sum(r.points for r in results), sum(r.check.points for r in results)
-    console.print(f"\n[bold]{chapter.number} {chapter.title}[/]  {points} of {possible} points")
+    console.print(f"\n[bold]{chapter.heading}[/]  {points} of {possible} points")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for result in results:
         mark = "[green]✓[/]" if result.status == "passed" else "[red]✗[/]"
@@ -152,12 +152,11 @@ def _explain(result: Result) -> None:
     console.print("\n".join(lines), markup=False, highlight=False)
 
 
-def _show_next(results: list[Result]) -> None:
+def show_next(results: list[Result]) -> None:
     """One line: what to do now."""
     left = [result for result in results if result.status != "passed"]
     if not left:
-        numbers = sorted({load().find(result.check.id)[0].number for result in results})
-        solution = f"Compare with ours: course check --solution {numbers[0]}"
+        solution = f"Compare with ours: course check --solution {load().find(results[0].check.id)[0].label}"
         console.print(f"\nAll of it, also with cases you have not seen. {solution}", markup=False, highlight=False)
         return
     first = min(left, key=lambda result: result.status == "missing")  # what is begun comes before what is not

@@ -47,6 +47,8 @@ def feedback_page(sheet: "Sheet", chapters: list[ChapterInfo]) -> str:
         percent=f"{sheet.percent:g}",
         to_score=_waiting(sheet),
         chapters=[_chapter(sheet, c, by_name[c.name]) for c in chapters if c.name in by_name],
+        has_notebooks=any(not c.is_capstone for c in chapters),
+        has_server="capstone" in by_name,
     )
 
 
@@ -57,9 +59,9 @@ def _chapter(sheet: "Sheet", chapter: ChapterInfo, graded: Graded) -> dict[str, 
     same = all((row.status, row.message) == (first.status, first.message) and not row.code for row in graded.rows)
     whole = first if same and first.status != "passed" and not any(graded.explained.values()) else None
     exercises = [_exercise(sheet, graded, exercise, rows) for exercise in chapter.exercises]
+    heading = f"{chapter.number} · {chapter.title}" if chapter.number else chapter.title
     return {
-        "number": chapter.number, "title": chapter.title, "got": number(got), "most": number(most),
-        "whole": whole, "exercises": exercises,
+        "heading": heading, "got": number(got), "most": number(most), "whole": whole, "exercises": exercises,
     }  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def class_page(sheets: "list[Sheet]", chapters: list[ChapterInfo]) -> str:
         histogram=histogram(percents),
         hardest=bars(_hardest(sheets)),
         statuses=STATUSES,
-        titles=" · ".join(f"{chapter.number} {chapter.title}" for chapter in chapters),
+        titles=" · ".join(chapter.heading for chapter in chapters),
         misconceptions=_misconceptions(sheets),
         chapters=[chapter.name for chapter in chapters],
         students=[_student(sheet, chapters) for sheet in sheets],
@@ -186,9 +188,15 @@ def _student(sheet: "Sheet", chapters: list[ChapterInfo]) -> dict[str, Any]:
     statuses = Counter[str](row.status for graded in sheet.chapters for row in graded.rows)
     return {
         "name": sheet.student, "href": "feedback/" + quote(sheet.page), "got": number(got), "most": number(most),
-        "percent": f"{sheet.percent:g}", "chapters": [number(sheet.points(chapter.name)[0]) for chapter in chapters],
+        "percent": f"{sheet.percent:g}", "chapters": [_points(sheet, chapter) for chapter in chapters],
         "odd": [(status, statuses[status]) for status in STATUSES[2:] if statuses[status]],
     }  # fmt: skip
+
+
+def _points(sheet: "Sheet", chapter: ChapterInfo) -> str:
+    """Nothing where a chapter is optional and was not handed in."""
+    is_there = any(graded.chapter == chapter.name for graded in sheet.chapters)
+    return number(sheet.points(chapter.name)[0]) if is_there else ""
 
 
 def explain_page(sheets: "list[Sheet]", chapters: list[ChapterInfo]) -> str:

@@ -77,15 +77,15 @@ def run_notebook(notebook: Notebook, jobs: dict[str, Any], limits: Limits) -> Ru
         run, tail = Run(), bytearray()
         readers = [
             threading.Thread(target=_read_results, args=(reading, run, process), daemon=True),
-            threading.Thread(target=_read_tail, args=(process, tail), daemon=True),
+            threading.Thread(target=read_tail, args=(process, tail), daemon=True),
         ]
         try:
-            _send(process, order)
+            send(process, order)
             for reader in readers:
                 reader.start()
             code = _wait(process, limits)
         finally:
-            _stop(process)
+            stop(process)
             for reader in readers:  # where somebody still holds the other end, they end with this program
                 if reader.ident is not None:
                     reader.join(STOP_DEADLINE_S)
@@ -103,7 +103,7 @@ def isolation() -> str:
     """Empty where the sandbox can close the door; else the reason why it can not."""
     if sys.platform != "linux":
         return "only Linux has namespaces"
-    order = _line(_sandbox_order([], {}, {}, 0))
+    order = line_of(sandbox_order([], {}, {}, 0))
     try:
         probe = subprocess.run(
             [sys.executable, "-m", "course.grader.sandbox"],
@@ -120,28 +120,35 @@ def _order(notebook: Notebook, jobs: dict[str, Any], results: int, limits: Limit
         "-p", "nbval.plugin", "-p", "course.grader.plugin", "-p", "no:cacheprovider", "--nbval-lax",
         "--nbval-current-env", "--nbval-cell-timeout", str(limits.cell_timeout_s), "{folder}/graded.ipynb",
     ]  # fmt: skip
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
-        "HOME": "{folder}/home",
-        "TMPDIR": "{folder}/tmp",
+    environment = base_environment() | {
         "IPYTHONDIR": "{folder}/home/ipython",
         "JUPYTER_CONFIG_DIR": "{folder}/home/jupyter",
         "JUPYTER_RUNTIME_DIR": "{folder}/home/runtime",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         PIPE: str(results),
         CELL_TIMEOUT: str(limits.cell_timeout_s),
     }
     files = {"graded.ipynb": text_of(notebook), "pytest.ini": "[pytest]\n"}
     files |= {f"cases-{check_id}.json": json.dumps(job) for check_id, job in jobs.items()}
-    order = _sandbox_order(command, environment, files, results)
+    order = sandbox_order(command, environment, files, results)
     order |= {"hidden": [*order["hidden"], *limits.hidden], "isolated": not isolation()}
-    return _line(order)
+    return line_of(order)
 
 
-def _sandbox_order(
+def base_environment() -> dict[str, str]:
+    """What every program in the sandbox finds."""
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
+        "HOME": "{folder}/home",
+        "TMPDIR": "{folder}/tmp",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def sandbox_order(
     command: list[str], environment: dict[str, str], files: dict[str, str], results: int
 ) -> dict[str, Any]:
+    """An order for ``course.grader.sandbox``; see there."""
     places = (sys.prefix, sys.base_prefix, sys.exec_prefix, str(ROOT), str(Path(sys.executable).resolve().parent))
     visible = sorted({place for name in places for place in (os.path.realpath(name), str(Path(name).absolute()))})
     return {
@@ -156,7 +163,8 @@ def _sandbox_order(
     }
 
 
-def _line(order: dict[str, Any]) -> bytes:
+def line_of(order: dict[str, Any]) -> bytes:
+    """An order as the sandbox reads it."""
     return json.dumps(order).encode() + b"\n"
 
 
@@ -171,14 +179,15 @@ def _wait(process: "subprocess.Popen[bytes]", limits: Limits) -> int | None:
     return None
 
 
-def _send(process: "subprocess.Popen[bytes]", order: bytes) -> None:
+def send(process: "subprocess.Popen[bytes]", order: bytes) -> None:
+    """Gives the sandbox its order."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(order)
             process.stdin.flush()
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
     """Closes the pipe: the sandbox ends what it has started, then itself."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
@@ -217,7 +226,8 @@ def _note(run: Run, event: dict[str, Any]) -> None:
         run.ended = str(event["ended"])
 
 
-def _read_tail(process: "subprocess.Popen[bytes]", tail: bytearray) -> None:
+def read_tail(process: "subprocess.Popen[bytes]", tail: bytearray) -> None:
+    """Keeps the end of what a process prints, until it ends. The rest is thrown away, however much it is."""
     while process.stdout is not None and (chunk := os.read(process.stdout.fileno(), 1 << 16)):
         tail += chunk
         del tail[:-TAIL_BYTES]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from course.capstone import starter
 from course.errors import UserError
 from course.grader.generate import exercise
 from course.grader.notebooks import text_of
@@ -35,12 +36,15 @@ def run_release(out: Path) -> int:
     for chapter in load().chapters:
         stub = text_of(exercise(chapter.name)) + "\n"
         fresh[f"course/pristine/{chapter.name}.ipynb"] = stub.encode()
+    for name, text in ((starter.FILE, starter.starter()), (starter.README, starter.readme())):
+        fresh[f"course/pristine/{starter.FOLDER}/{name}"] = text.encode()
     for name, content in fresh.items():
         kept += _put(out / name, content, known.get(name), out)
     for name in known.keys() - fresh.keys():
         _drop(out / name, known[name])
     for chapter in load().chapters:
         _put_exercise(out / "exercises" / f"{chapter.name}.ipynb", chapter.name)
+    starter.put(out / "exercises" / starter.FOLDER)
     listed = {name: _digest(content) for name, content in fresh.items()}
     write_whole(out / LIST, json.dumps(listed, indent=1).encode())
     console.print(f"{out}: {len(load().chapters)} exercise notebooks, {len(fresh)} other files", markup=False)

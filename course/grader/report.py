@@ -24,12 +24,14 @@ class Sheet(NamedTuple):
     chapters: list[Graded]
     scores: Scores
     questions: dict[str, list[Question]]
+    counted: frozenset[str]
+    """The chapters whose points count in the percent."""
 
     def points(self, chapter: str | None = None) -> tuple[float, float]:
-        """Points and most points, explain cells included once they have been scored."""
+        """Points and most points, explain cells included once they have been scored. Of all that counts, or of one."""
         got = most = 0.0
         for graded in self.chapters:
-            if chapter in (None, graded.chapter):
+            if chapter == graded.chapter or (chapter is None and graded.chapter in self.counted):
                 given = [(q.points, self.score(q)) for q in self.questions[graded.chapter]]
                 got += sum(row.points for row in graded.rows) + sum(points for _, points in given if points is not None)
                 most += sum(row.max_points for row in graded.rows) + sum(m for m, points in given if points is not None)
@@ -54,9 +56,12 @@ class Sheet(NamedTuple):
 
 def write_reports(out: Path, chapters: list[ChapterInfo], students: list[Student], graded: list[Graded]) -> list[str]:
     """Writes everything from what there is; returns lines for the instructor. Raises ``UserError``."""
-    questions = {chapter.name: questions_of(chapter, exercise(chapter.name)) for chapter in chapters}
+    notebooks = [chapter for chapter in chapters if not chapter.is_capstone]
+    questions = {chapter.name: questions_of(chapter, exercise(chapter.name)) for chapter in notebooks}
+    questions |= {chapter.name: [] for chapter in chapters if chapter.is_capstone}
     scores, problems = read_scores(out / "manual.csv", [q for chapter in questions.values() for q in chapter])
-    sheets = _sheets(students, graded, scores, questions)
+    counted = chapters if load().capstone.counts or not notebooks else notebooks
+    sheets = _sheets(students, graded, scores, questions, frozenset(chapter.name for chapter in counted))
     if not problems:  # what an instructor has written is never overwritten before it is understood
         write_scores(out / "manual.csv", questions, graded, scores)
     write_table(out / "grades.csv", GRADES, [row for sheet in sheets for row in _grades(sheet)])
@@ -72,13 +77,17 @@ def write_reports(out: Path, chapters: list[ChapterInfo], students: list[Student
 
 
 def _sheets(
-    students: list[Student], graded: list[Graded], scores: Scores, questions: dict[str, list[Question]]
+    students: list[Student],
+    graded: list[Graded],
+    scores: Scores,
+    questions: dict[str, list[Question]],
+    counted: frozenset[str],
 ) -> list[Sheet]:
     by_student: dict[str, list[Graded]] = {}
     for one in graded:
         by_student.setdefault(one.student, []).append(one)
     return [
-        Sheet(student.name, page_name(student.name), by_student[student.name], scores, questions)
+        Sheet(student.name, page_name(student.name), by_student[student.name], scores, questions, counted)
         for student in students
         if student.name in by_student
     ]
@@ -107,15 +116,16 @@ def _grades(sheet: Sheet) -> list[list[object]]:
 
 
 def _grade(student: str, row: Row) -> list[object]:
-    number_of = load().find(row.check)[0].number
+    label = load().find(row.check)[0].label
     return [
-        student, number_of, row.check, row.points, row.max_points, row.status, row.misconception, row.message[:500],
+        student, label, row.check, row.points, row.max_points, row.status, row.misconception, row.message[:500],
     ]  # fmt: skip
 
 
 def _summary(sheet: Sheet, chapters: list[ChapterInfo]) -> list[object]:
     got, most = sheet.points()
-    each = [number(sheet.points(chapter.name)[0]) for chapter in chapters]
+    there = {graded.chapter for graded in sheet.chapters}
+    each = [number(sheet.points(chapter.name)[0]) if chapter.name in there else "" for chapter in chapters]
     return [sheet.student, number(got), number(most), f"{sheet.percent:g}", *each, sheet.to_score]
 
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Any, NamedTuple
 
-from course.checks.case import TIMED_OUT, Failure, Found, first_failure, shown
+from course.checks.case import CASE_DEADLINE_S, TIMED_OUT, Failure, Found, deadline_of, first_failure, shown
 from course.checks.check import find_check, visible_cases
 from course.grader.notebooks import Notebook, code_cell, copied, grade_id, is_answer
 from course.grader.process import Limits, Run, run_notebook
@@ -17,6 +17,8 @@ from course.manifest import ChapterInfo, CheckInfo, load
 
 DRIVE = "from course.checks.check import drive_for_grading as _drive"
 NO_ANSWER = "there is no answer"
+AROUND_SERVERS_S = 10.0
+"""How much longer than its case a cell with servers may take."""
 FILE_NAME = re.compile(r"\((?:\d+\.py|<ipython[^>]*>|<unknown>), ")
 WHY = {
     "broken": ("crashed", "Python ended in the middle of it: look for exit(), kill() or a crash"),
@@ -63,7 +65,7 @@ def grade(chapter: ChapterInfo, pristine: Notebook, theirs: list[Cell], limits: 
     did not know before; the verdict is made here. A cell that never ends costs its own points: within the time,
     the others run again without it. Raises ``UserError`` and ``NotRun`` where nothing can be graded at all.
     """
-    limits = limits or Limits()
+    limits = _with_time_for_servers(limits or Limits(), chapter)
     answers = answers_for(chapter, pristine, theirs)
     results = _before_running(chapter, answers)
     start = time.monotonic()
@@ -104,12 +106,23 @@ def _before_running(chapter: ChapterInfo, answers: dict[int, Answer]) -> dict[st
     return results
 
 
+def _with_time_for_servers(limits: Limits, chapter: ChapterInfo) -> Limits:
+    """Checks that start servers take longer than all others together."""
+    deadlines = [deadline_of(find_check(check.id).drive) for check in chapter.checks]
+    extra = [deadline + AROUND_SERVERS_S for deadline in deadlines if deadline > CASE_DEADLINE_S]
+    return limits._replace(
+        wall_clock_s=limits.wall_clock_s + sum(extra), longest_cell_s=max([limits.longest_cell_s, *extra])
+    )
+
+
 def _job(check_id: str) -> Job:
-    """The cases that learners see, then others of this run alone."""
+    """The cases that learners see, then others of this run alone. A check that starts servers tries a new one only."""
     found = find_check(check_id)
+    hidden = found.cases(random.Random(secrets.randbits(64)))  # noqa: S311 - varied, not secret
+    if deadline_of(found.drive) > CASE_DEADLINE_S:
+        return Job(secrets.token_hex(16), hidden, len(hidden))
     visible = visible_cases(found)
     seen = {json.dumps(case) for case in visible}
-    hidden = found.cases(random.Random(secrets.randbits(64)))  # noqa: S311 - varied, not secret
     return Job(secrets.token_hex(16), visible + [c for c in hidden if json.dumps(c) not in seen], len(visible))
 
 

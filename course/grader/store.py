@@ -9,10 +9,11 @@ import msgspec
 
 from course.grader.run import Result
 from course.grader.submission import Status
-from course.manifest import ROOT, ChapterInfo
+from course.manifest import CAPSTONE, ROOT, ChapterInfo, load
 
 JUDGING = ("notebooks", "plugin", "process", "run", "sandbox", "submission", "transplant")
 VERSIONED = ("course/checks/*.py", "course/judges/*.py", *(f"course/grader/{name}.py" for name in JUDGING))
+ASKING = ("course/capstone/*.py", "course/conform/**/*.py", "course/grader/process.py", "course/grader/sandbox.py")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -63,7 +64,9 @@ def fingerprint(content: bytes, chapter: ChapterInfo, wall_clock_s: float) -> st
 def course_version(chapter: str) -> bytes:
     """Changes with the checks, the grader and the chapter's notebook."""
     digest = hashlib.sha256(msgspec.json.encode(chapter))
-    paths = [path for pattern in VERSIONED for path in sorted(ROOT.glob(pattern))]
+    if chapter == CAPSTONE:
+        digest.update(msgspec.json.encode(load().capstone))
+    paths = [path for pattern in (ASKING if chapter == CAPSTONE else VERSIONED) for path in sorted(ROOT.glob(pattern))]
     for path in [*paths, *sorted(ROOT.glob(f"*/{chapter}.ipynb"))]:
         if path.parent.name not in ("exercises", "notebooks"):
             digest.update(path.read_bytes())

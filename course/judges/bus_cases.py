@@ -90,11 +90,11 @@ def cases_of_the_server(source: random.Random) -> list[Case]:
     """One server, with handlers that fail, leave and take their time."""
     words = source.sample(["hello", "how are you?", "fine", "and you?", "see you", "it rains", "lunch?"], 4)
     case: Case = [["trouble", what] for what in ("raises", "raises later", "leaves", "waits")]
-    case += [["say", words[0]], ["say", words[1]], ["done", words[0]], ["type"]]
+    case += [["type"], ["say", words[0]], ["say", words[1]], ["done", words[0]]]
     for earlier, later in itertools.pairwise(words[1 : source.randint(2, 4)]):
         case += [["say", later], ["done", earlier]]
     last = [step[1] for step in case if step[0] == "say"][-1]
-    return [[*case, ["say", LAST_WORDS], ["done", last], ["count failures"], ["stop"]]]
+    return [[*case, ["say", LAST_WORDS], ["done", last], ["count_failures"], ["stop"]]]
 
 
 def _handler(spec: Spec, name: str, source: random.Random) -> list[Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from course.checks.case import Case, Failure, Observation, shown
+from course.checks.server_bus import MUST_BE_AWAITED
 from course.judges.picture import Line, compared
 
 FAILS = ("raises", "raises later")
@@ -15,7 +16,7 @@ def judge_in_server(case: Case, observation: Observation) -> Failure | None:
         return Failure(_why_no_start(observation[0][1]), f"the server did not start: {observation[0][1]}", "start")
     for number, (step, right, came) in enumerate(zip(case, _right(case), observation, strict=False)):
         if came != right:
-            what = f"{shown([step])}: {_told(came)}; right is {_told(right)}"
+            what = f"{shown([step]).removesuffix('()')}: {_told(came)}; right is {_told(right)}"
             return Failure(_why(step, came, right), what, shown(case[: number + 1]))
     if len(observation) < len(case):
         return Failure("wrong_form", "the observation ends too early", shown(case))
@@ -34,7 +35,7 @@ def _right(case: Case) -> list[list[Any]]:
                 "say": ["acked", "heard"],
                 "type": ["seen"],
                 "done": [f"done with {step[1]}"] if step[0] == "done" else [],
-                "count failures": [failing * said],
+                "count_failures": [failing * said],
                 "stop": [RIGHT_END],
             }[step[0]]
         )
@@ -42,13 +43,15 @@ def _right(case: Case) -> list[list[Any]]:
 
 
 def _why_no_start(says: str) -> str:
+    if MUST_BE_AWAITED in says:
+        return "publish_waits"
     return "needs_a_loop_when_made" if "no running event loop" in says else "raises"
 
 
 def _why(step: list[Any], came: list[Any], right: list[Any]) -> str:
-    if step[0] == "count failures":
+    if step[0] == "count_failures":
         return "counts_twice" if came[0] > right[0] else "swallows"
-    return {"say": "failure_escapes", "type": "stops_the_others", "done": "loses_tasks"}.get(
+    return {"say": "failure_escapes", "type": "forgets_handlers", "done": "loses_tasks"}.get(
         step[0], "drains_too_early"
     )
 

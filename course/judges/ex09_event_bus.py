@@ -126,7 +126,7 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
         right = sum(model.take(step), Counter[str]())
         lines.append(Line(shown([step]), _listed(right), _came(seen)))
         if step[0] == "wait_for_drain":
-            lines[-1] = Line("drain ends", f"{model.failures} failures", f"{seen.failures} failures")
+            lines[-1] = Line("drain ends", f"failures: {model.failures}", f"failures: {seen.failures}")
         if len(lines) == failure.steps.count(" → ") + 1:
             break
     return compared(lines, "right", "yours")

@@ -63,8 +63,12 @@ def _what_is_wrong(model: Model, name: str, got: list[str], expected: list[str],
         return "shares_the_message", f"{what}: the caller has changed its message meanwhile"
     if any(frame not in {f"m{number + 1}" for number in range(model.sent)} for frame in got):
         return "wrong_form", f"{what}; write takes a list of texts, as encode made them"
-    if len(set(got)) < len(got):
+    if seen["encodes"] < len([command for command in seen["commands"] if command[1] == "publish"]):
+        return "shares_the_message", f"{what}: a message was published that had not been encoded"
+    if len(set(got)) < len(got) or set(got) - set(expected):
         return "delivers_twice", what
+    if [] in seen["writes"].get(name, []):
+        return "shares_the_list", f"{what}: write was given an empty list"
     if sorted(got) == sorted(expected):
         return "drops_order", what
     if seen["failed"]:

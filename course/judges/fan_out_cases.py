@@ -65,16 +65,18 @@ _SLOW: list[Any] = [["stalls", "s1"], ["reads", "s1"], ["dies", "s1"], ["send", 
 
 
 def slow_readers(source: random.Random) -> list[Case]:
-    """One reader of two stalls, goes on and dies, in every order; then three readers, at random."""
+    """A reader stalls, goes on and dies, in every order; then three readers in two conversations, at random."""
     start: Case = [["join", "A", "c1", "s1"], ["join", "A", "c1", "s2"]]
     short = [case for case in _all_short(_SLOW, 4) if case[-1][0] in ("send", "reads") and _is_telling(case)]
     cases: list[Case] = [[["max_waiting", 3], *start, *case] for case in short]
-    alone = [[["max_waiting", 3], start[0], *case] for case in short if len(case) < 4]
+    cases += [[["max_waiting", 3], start[0], *case] for case in short if len(case) < 4]
+    in_two: Case = [*start, ["join", "A", "c2", "s1"]]
+    cases += [[["max_waiting", 3], *in_two, *case, ["send", "A", ["c2"]]] for case in short if len(case) < 4]
     for _ in range(60):
         limit = source.randint(2, 6)
         steps = [_slow_step(source, limit) for _ in range(source.randint(5, 14))]
-        cases.append([["max_waiting", limit], *start, ["join", "B", "c1", "s3"], *steps])
-    return [_named(case, source) for case in cases + alone]
+        cases.append([["max_waiting", limit], *in_two, ["join", "B", "c1", "s3"], ["join", "B", "c2", "s3"], *steps])
+    return [_named(case, source) for case in cases]
 
 
 def _is_telling(case: Case) -> bool:
@@ -85,5 +87,6 @@ def _is_telling(case: Case) -> bool:
 def _slow_step(source: random.Random, limit: int) -> list[Any]:
     what = source.choices(["send", "stalls", "reads", "dies"], [6, 2, 3, 1])[0]
     if what == "send":
-        return ["send", source.choice("AB"), ["c1"] * source.randint(1, limit)]
+        conversations = [source.choice(["c1", "c1", "c2"]) for _ in range(source.randint(1, limit))]
+        return ["send", source.choice("AB"), conversations]
     return [what, source.choice(["s1", "s2", "s3"])]

@@ -32,6 +32,8 @@ GRACE_NS = 700_000_000
 SETTLE_S = 0.5
 """How long a drawing waits for messages that are still on their way."""
 
+DEATHS = ("kill", "drain", "die", "restart")
+
 MOST_MISSING = 500
 """Missing arrows that a page draws: the newest. It says how many more there are."""
 
@@ -235,6 +237,7 @@ class LiveViews:
     def open(self, messages: Iterable[Ack], expected: Iterable[LabClient]) -> LiveView:
         """One more view, followed from now on. What happened before is in it, too."""
         self._recorder.hears_all = True
+        self._note_deaths()
         view = LiveView(
             HopTail(self._cluster.trace_files, self._recorder.hops),
             instances=len(self._cluster.instances),
@@ -266,8 +269,16 @@ class LiveViews:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_S)
+            self._note_deaths()
             for view in self._views:
                 try:
                     view.refresh(everything=False)
                 except Exception as error:  # noqa: BLE001 - whatever it is, people see it on the page
                     view.stop_with(error)
+
+    def _note_deaths(self) -> None:
+        """Notes the instances that have ended, and not because the lab ended them."""
+        for number, instance in enumerate(self._cluster.instances):
+            where = f"instance-{number}"
+            if not instance.is_running and self._recorder.last_fault(where, DEATHS) not in ("kill", "drain", "die"):
+                self._recorder.fault("die", where)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,11 @@ class LabRecorder:
         """Notes what was done to the system: ``kill`` at ``instance-1``, ``pause`` at ``Redis``."""
         fault = {"name": name} | detail
         self.hops.append(Hop(t=time.monotonic_ns(), instance=where, hop="fault", detail=fault))
+
+    def last_fault(self, where: str, names: Sequence[str]) -> str | None:
+        """The last one of these at a place."""
+        faults = (hop.detail["name"] for hop in reversed(self.hops) if hop.hop == "fault" and hop.instance == where)
+        return next((name for name in faults if name in names), None)
 
     def command(self, t: int, instance: str, command: str, carries: list[str]) -> None:
         """Notes a command that Redis has got from an instance, and the ids in it."""

@@ -83,3 +83,59 @@ def test_what_fails_alone_fails_in_the_server_too() -> None:
     failure = failure_of("9.4", Escapes)
     assert failure.misconception == "failure_escapes"
     assert "not acked" in failure.what
+
+
+def test_a_server_awaits_no_publish() -> None:
+    """An async ``publish`` is named for what it is, also where a server was to run with it."""
+
+    class Async(OtherBus):
+        async def publish(self, event: Any) -> None:  # type: ignore[override]
+            super().publish(event)
+
+    assert failure_of("9.4", Async).misconception == "publish_waits"
+
+
+class OtherChat:
+    """A right chat in another style: lists of what was counted, closures as handlers, pushes side by side."""
+
+    def __init__(self, store: Any, bus: Any, push: Any, assistant: Any) -> None:
+        self.store, self.push, self.assistant = store, push, assistant
+        self.tell = partial(bus.publish, "message_sent")
+        for react in (self.mentions, self.questions, self.unread):
+            bus.subscribe("message_sent", lambda message, react=react: react(**message))
+
+    async def send(self, message: dict[str, Any]) -> str:
+        async with self.store.transaction() as tx:
+            await tx.set(f"messages/{message['id']}", await tx.get(f"messages/{message['id']}") or message)
+        self.tell(message)
+        return str(message["id"])
+
+    async def unread(self, id: str, to: list[str], **_: Any) -> None:
+        for user in to:
+            async with self.store.transaction() as tx:
+                seen = {*(await tx.get(f"seen/{user}") or ()), id}
+                await tx.set(f"seen/{user}", seen)
+                await tx.set(f"unread/{user}", len(seen))
+
+    async def mentions(self, id: str, to: list[str], text: str, **_: Any) -> None:
+        named = [user for user in to if f" @{user} " in f" {text} "]
+        done = await asyncio.gather(
+            *(self.push.send(f"{user}:{id}", user, text) for user in named), return_exceptions=True
+        )
+        for failed in filter(None, done):
+            raise failed
+
+    async def questions(self, id: str, sender: str, to: list[str], text: str) -> None:
+        if sender != "assistant" and text[:5] == "/ask ":
+            async with self.store.transaction() as tx:
+                stored = await tx.get(f"messages/re:{id}")
+            if stored is None:
+                says = await self.assistant.answer(text[5:])
+                stored = {"id": f"re:{id}", "sender": "assistant", "to": [*to, sender], "text": says}
+            await self.send(stored)
+
+
+@pytest.mark.parametrize("check_id", ["10.1", "10.2", "10.3"])
+def test_a_right_chat_in_another_style_passes(check_id: str) -> None:
+    """How it is remembered what was done, and in which order, is free."""
+    assert failure_of(check_id, OtherChat) is None

@@ -164,8 +164,8 @@ def test_without_namespaces_it_is_still_bounded(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_machine_that_can_not_grade_gives_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing can be run at all, that is said with its reason, and is nobody's zero."""
-    order = process._sandbox_order
-    monkeypatch.setattr(process, "_sandbox_order", lambda command, *rest: order(["/not-there", *command[1:]], *rest))
+    order = process.sandbox_order
+    monkeypatch.setattr(process, "sandbox_order", lambda command, *rest: order(["/not-there", *command[1:]], *rest))
     with pytest.raises(NotRun, match="not-there"):
         graded(SOLVED)
 

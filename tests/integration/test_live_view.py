@@ -1,6 +1,8 @@
 """The live view on real processes: what it shows is what the instances hold, and it ends with its lab."""
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -103,6 +105,25 @@ async def test_topology_follows_what_is_done(lab: Lab) -> None:
     await carol.close()
     await dave.close()
     assert "few" not in lab.topology().conversations
+
+
+async def test_an_instance_that_ends_by_itself_is_seen() -> None:
+    """Nobody has killed it, and it is gone: the view says so, and why the message did not arrive."""
+    async with Lab(instances=2) as lab:
+        alice, bob = await lab.client("alice", instance=0), await lab.client("bob", instance=1)
+        view = lab.live()
+        pid = lab.pid(1)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)  # not through the lab, which would know
+        await bob.wait_closed()
+        await alice.send("still there?")
+        async with asyncio.timeout(10):
+            while not [row for row in view.rows if row.hop == "die"]:  # noqa: ASYNC110 - another process ends
+                await asyncio.sleep(0.05)
+    assert [row.what for row in view.rows if row.group == "fault"] == ["ended by itself"]
+    assert [one.reason for one in view.missing] == ["instance-1 ended by itself"]
+    assert view.state("instance-1", "process") == {"state": "dead"}
+    assert view.state("instance-1", "connections") == {}
 
 
 async def assert_same_state(lab: Lab, view: LiveView, number: int) -> None:

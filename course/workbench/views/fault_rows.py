@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SAID = {
     "kill": "killed (SIGKILL)",
+    "die": "ended by itself",
     "restart": "started again",
     "drain": "drained (SIGTERM)",
     "pause": "Redis hangs",
@@ -24,11 +25,12 @@ SAID = {
     "slow": "link slower",
     "drop_next": "link will lose",
 }
+ENDED = {"kill": "killed", "die": "dead"}
 LINK = {"cut": "cut", "freeze": "frozen", "restore": None, "thaw": None}
 
 
 def fault_row(view: Timeline, hop: Hop) -> Told:
-    """The mark of something that was done on purpose."""
+    """The mark of something that was done on purpose, or of a process that ended without that."""
     name, where = hop.detail["name"], hop.instance
     what = SAID.get(name, name)
     if name == "slow":
@@ -56,10 +58,10 @@ def _changes(view: Timeline, name: str, where: str, hop: Hop) -> list[Change]:
         return board.put(where, "link", "to Redis", f"{delay_s * 1000:g} ms slower" if delay_s else None)
     if name == "restart":
         return board.put(where, "process", "state", "running")
-    if name == "kill":
+    if name in ("kill", "die"):
         heard = [change for room in board.of(REDIS, "channels") for change in board.listen(room, where, listens=False)]
         managers = ("connections", "outboxes", "leases", "channels", "queue")
-        return [*board.clear(where, managers), *board.put(where, "process", "state", "killed"), *heard]
+        return [*board.clear(where, managers), *board.put(where, "process", "state", ENDED[name]), *heard]
     return board.put(where, "process", "state", "draining") if name == "drain" else []
 
 

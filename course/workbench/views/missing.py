@@ -12,6 +12,8 @@ from reference_impl.core.trace import Hop
 if TYPE_CHECKING:
     from course.workbench.views.timeline import Timeline
 
+DOWN = {"kill": "was killed", "drain": "was drained", "die": "ended by itself"}
+
 OPEN_MESSAGES = 500
 """Messages that are watched for their last recipients; of older ones, what is missing stays as it was."""
 
@@ -142,8 +144,8 @@ class Arrivals:
         name, where = hop.detail["name"], hop.instance
         if where == REDIS:
             self._redis = {"pause": "Redis hangs"}.get(name, "")
-        elif name in ("kill", "drain"):
-            self._down[where] = "was killed" if name == "kill" else "was drained"
+        elif name in DOWN:
+            self._down[where] = DOWN[name]
         elif name == "restart":
             self._down.pop(where, None)
         elif name in ("cut", "freeze"):

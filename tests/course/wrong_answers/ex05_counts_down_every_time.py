@@ -1,0 +1,41 @@
+"""One lease an instance, and a counter of devices, which a second goodbye counts down once more."""
+
+CAUGHT_BY = "5.1"
+MISCONCEPTION = "counts_twice"
+
+class PresenceManager:
+    def __init__(self, store, clock, lease_s=30):
+        self.store = store
+        self.clock = clock
+        self.lease_s = lease_s
+        self.here = {}  # user -> how many devices
+        self.me = f"instance-{id(self)}"
+
+    async def add_user_to_online(self, user_id, connection_id):
+        was_online = await self.is_user_online(user_id)
+        self.here[user_id] = self.here.get(user_id, 0) + 1
+        await self.store.put(user_id, self.me, self.clock() + self.lease_s)
+        return was_online
+
+    async def remove_user_from_online(self, user_id, connection_id):
+        self.here[user_id] = self.here.get(user_id, 0) - 1
+        if self.here[user_id] <= 0:
+            self.here.pop(user_id)
+            await self.store.remove(user_id, self.me)
+        return await self.is_user_online(user_id)
+
+    async def is_user_online(self, user_id):
+        leases = await self.store.leases(user_id)
+        return any(ends_at > self.clock() for ends_at in leases.values())
+
+    async def renew(self):
+        for user_id in list(self.here):
+            await self.store.put(user_id, self.me, self.clock() + self.lease_s)
+
+    async def expire(self):
+        gone = []
+        for user_id in await self.store.users():
+            for connection_id, ends_at in (await self.store.leases(user_id)).items():
+                if ends_at <= self.clock() and await self.store.remove(user_id, connection_id) == 0:
+                    gone.append(user_id)
+        return gone

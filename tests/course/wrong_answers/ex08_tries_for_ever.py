@@ -1,0 +1,49 @@
+"""Tries again until it works, however long that takes."""
+
+CAUGHT_BY = "8.2"
+MISCONCEPTION = "never_gives_up"
+
+import asyncio
+import contextlib
+import json
+import uuid
+
+
+class Broadcaster:
+    def __init__(self, redis, members, send, attempts=3, remember=1000, page_size=100, at_once=10):
+        self.redis = redis
+        self.members = members
+        self.send = send
+        self.attempts = attempts
+        self.remember = remember
+        self.page_size = page_size
+        self.at_once = at_once
+        self._seen = {}
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def publish(self, conversation_id, text):
+        message = {"id": str(uuid.uuid4()), "conversation_id": conversation_id, "text": text}
+        while True:
+            try:
+                await self.redis.publish(f"conversation:{conversation_id}", json.dumps(message))
+                break
+            except ConnectionError:
+                pass
+        return message["id"]
+
+    async def receive(self, raw):
+        message = json.loads(raw)
+        if message["id"] in self._seen:
+            return
+        self._seen[message["id"]] = True
+        if len(self._seen) > self.remember:
+            del self._seen[next(iter(self._seen))]
+        after = None
+        while page := await self.members.here(message["conversation_id"], after, self.page_size):
+            await asyncio.gather(*(self._send(user_id, message) for user_id in page))
+            after = page[-1]
+
+    async def _send(self, user_id, message):
+        async with self._slots:
+            with contextlib.suppress(Exception):  # one broken socket is no reason to keep it from the others
+                await self.send(user_id, message)

@@ -1,0 +1,46 @@
+"""Marks it as done first, so that it can not happen twice. When the counting fails, it does not happen at all."""
+
+CAUGHT_BY = "10.2"
+MISCONCEPTION = "lost_after_a_failure"
+
+
+class Chat:
+    def __init__(self, store, bus, push, assistant):
+        self.store = store
+        self.bus = bus
+        self.push = push
+        self.assistant = assistant
+        bus.subscribe("message_sent", self.count_unread)
+        bus.subscribe("message_sent", self.push_mentions)
+        bus.subscribe("message_sent", self.answer)
+
+    async def send(self, message):
+        key = f"messages/{message['id']}"
+        async with self.store.transaction() as tx:
+            stored = await tx.get(key)
+            if stored is None:
+                await tx.set(key, message)
+        self.bus.publish("message_sent", stored or message)
+
+    async def count_unread(self, message):
+        done = f"counted/{message['id']}"
+        async with self.store.transaction() as tx:
+            if await tx.get(done):
+                return
+            await tx.set(done, True)
+        async with self.store.transaction() as tx:
+            for user in message["to"]:
+                unread = await tx.get(f"unread/{user}") or 0
+                await tx.set(f"unread/{user}", unread + 1)
+
+    async def push_mentions(self, message):
+        for user in message["to"]:
+            if f"@{user}" in message["text"].split():
+                await self.push.send(f"{message['id']} for {user}", user, message["text"])
+
+    async def answer(self, message):
+        if message["sender"] == "assistant" or not message["text"].startswith("/ask "):
+            return
+        text = await self.assistant.answer(message["text"].removeprefix("/ask "))
+        to = [message["sender"], *message["to"]]
+        await self.send({"id": f"answer to {message['id']}", "sender": "assistant", "to": to, "text": text})
