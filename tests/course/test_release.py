@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from course.capstone import starter
 from course.errors import UserError
 from course.grader import local
 from course.grader.generate import exercise
@@ -38,6 +39,10 @@ def test_nothing_is_given_away(released: Path) -> None:
     texts = [path.read_text(errors="replace") for path in released.rglob("*") if path.suffix in (".ipynb", ".md")]
     assert not [line for line in secrets if any(json.dumps(line)[1:-1] in text for text in texts)]
     assert not any("### BEGIN SOLUTION" in path.read_text() for path in released.rglob("*.ipynb"))
+    servers = sorted(str(path.relative_to(released)) for path in released.rglob("chat_server.py"))
+    assert servers == ["course/pristine/capstone/chat_server.py", "exercises/capstone/chat_server.py"]
+    assert {(released / name).read_text() for name in servers} == {starter.starter()}
+    assert (released / "exercises" / "capstone" / "README.md").read_text() == starter.readme()
 
 
 def solution_lines() -> list[str]:
