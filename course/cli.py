@@ -81,9 +81,7 @@ def token(
 
 @app.command()
 def check(
-    chapter: Annotated[
-        str | None, typer.Argument(help="The chapter's number, or capstone; all chapters if left out.")
-    ] = None,
+    chapter: Annotated[str | None, typer.Argument(help="A chapter's number, capstone, or a level: capstone.2.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Grade again at every save, until Ctrl-C.")] = False,
     hint: Annotated[str | None, typer.Option(metavar="CHECK", help="Show the next hint for a check: 1.1.")] = None,
     reset: Annotated[
@@ -93,7 +91,8 @@ def check(
 ) -> None:
     """Grade your own exercises: points, what fails, the smallest case, what to do next."""
     work = _module("course.grader.local")
-    own_server = _module("course.capstone.local") if "capstone" in (chapter, reset, solution) else None
+    name, _, level = (chapter or reset or solution or "").partition(".")
+    own_server = _module("course.capstone.local") if name == "capstone" else None
     if hint is not None:
         raise typer.Exit(work.show_hint(hint))
     if reset is not None:
@@ -101,7 +100,7 @@ def check(
     if solution is not None:
         raise typer.Exit(own_server.show_solution() if own_server else work.show_solution(solution))
     if own_server is not None:
-        raise typer.Exit(own_server.run_check(watch))
+        raise typer.Exit(own_server.run_check(watch, _number(level) if level else None))
     raise typer.Exit(work.run_check(_number(chapter) if chapter is not None else None, watch))
 
 

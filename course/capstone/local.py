@@ -24,18 +24,19 @@ from course.manifest import ROOT, LevelInfo, load
 TASK = f"exercises/{FOLDER}/README.md"
 
 
-def run_check(watch: bool, folder: Path = EXERCISES) -> int:
-    """Asks the learner's server; shows points by level. Returns 0 for all points, else 1.
+def run_check(watch: bool, number: int | None = None, folder: Path = EXERCISES) -> int:
+    """Asks the learner's server, for one level or all; shows points by level. Returns 0 for all points, else 1.
 
     With ``watch`` it does so again at every save, until Ctrl-C. Raises ``UserError``.
     """
-    code = _ask(folder)
+    levels = load().capstone.levels if number is None else [load().capstone.level(number)]
+    code = _ask(levels, folder)
     if watch:
         console.print(f"\nWatching. Save {FILE} to ask again; Ctrl-C ends.")
         for changes in watch_files(folder / FOLDER, raise_interrupt=False):
             if any(Path(path).name == FILE for _, path in changes):
                 try:
-                    code = _ask(folder)
+                    code = _ask(levels, folder)
                 except UserError as error:  # half written: the next save comes
                     console.print(error.message, markup=False)
     return code
@@ -70,8 +71,7 @@ def reset(folder: Path = EXERCISES) -> int:
     return 0
 
 
-def _ask(folder: Path) -> int:
-    capstone = load().capstone
+def _ask(levels: list[LevelInfo], folder: Path) -> int:
     try:
         source = source_of(read_file(folder / FOLDER / FILE, folder))
     except Unreadable as error:
@@ -80,14 +80,16 @@ def _ask(folder: Path) -> int:
             console.print("`course check --reset capstone` writes the starter anew.", markup=False, highlight=False)
             return 1
         raise UserError(f"{folder / FOLDER / FILE}: {error.message}", exit_code=1) from None
-    with _bar(capstone.levels) as tell:
-        results = judge(source, capstone.levels, Limits(), tell)
+    with _bar(levels) as tell:
+        results = judge(source, levels, Limits(), tell)
     Reached(folder).note(results)
-    show(capstone.as_chapter(), results)
+    show(load().capstone.as_chapter(), results)
     if any(result.status != "passed" for result in results):
         show_next(results)
         return 1
-    console.print("\nAll promises kept. Compare with ours: course check --solution capstone", highlight=False)
+    is_all = len(levels) == len(load().capstone.levels)
+    what_next = "Compare with ours: course check --solution capstone" if is_all else "On to the next level"
+    console.print(f"\nAll promises kept. {what_next}", highlight=False)
     return 0
 
 

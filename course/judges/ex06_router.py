@@ -1,6 +1,7 @@
 """Exercise 6, judging: who has to get what, on which instance, whatever happens to Redis. Runs nothing."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from course.checks.case import Case, Check, Failure, Observation, shown
@@ -41,18 +42,22 @@ class Model:
         members = self.members.get(step[2], {})
         return {connection: name for connection, name in members.items() if connection not in self.dead}
 
+    def instances_in(self, conversation: str) -> set[str]:
+        """Where somebody is in it."""
+        return set(self.members.get(conversation, {}).values())
+
 
 def judge_delivery(case: Case, observation: Observation) -> Failure | None:
     """Each member gets each text once, and nobody else."""
-    return _judge(case, observation, is_frugal=False)
+    return _judge(case, observation, _got_problem)
 
 
 def judge_frugal(case: Case, observation: Observation) -> Failure | None:
-    """One publish a text, and only instances with members hear it."""
-    return _judge(case, observation, is_frugal=True)
+    """One publish a text, and it is heard where there are members and nowhere else."""
+    return _judge(case, observation, _cost_problem)
 
 
-def _judge(case: Case, observation: Observation, *, is_frugal: bool) -> Failure | None:
+def _judge(case: Case, observation: Observation, problem_of: Callable[..., Problem | None]) -> Failure | None:
     model = Model()
     for number, (step, (outcome, got, counts)) in enumerate(zip(case, observation, strict=True)):
         model.take(step)
@@ -61,8 +66,7 @@ def _judge(case: Case, observation: Observation, *, is_frugal: bool) -> Failure 
             _outcome_problem(model, step, outcome)
             or _tries_problem(counts)
             or _loop_problem(counts)
-            or _got_problem(model, steps, got, counts)
-            or (_cost_problem(model, step, counts) if is_frugal else None)
+            or problem_of(model, steps, got, counts)
         )
         if problem is not None:
             return Failure(*problem, shown(steps))
@@ -138,37 +142,65 @@ def _why_missing(
     return "local_only" if sender not in where else "misses_a_member"
 
 
-def _cost_problem(model: Model, step: list[Any], counts: dict[str, Any]) -> Problem | None:
+def _cost_problem(model: Model, steps: Case, _got: dict[str, list[str]], counts: dict[str, Any]) -> Problem | None:
+    step = steps[-1]
     if step[0] != "send" or model.is_away:
         return None
     if counts["published"] != 1:
         return "several_publishes", f"one text cost {counts['published']} publishes, right is 1"
-    used = set(model.members.get(step[2], {}).values())
+    used = model.instances_in(step[2])
     for name in INSTANCES:
         if counts["heard"][name] and name not in used:
             return "everyone_listens", f"{name} heard {step[3]}, and nobody on {name} is in {step[2]}"
+        if not counts["heard"][name] and name in used:
+            has_left = any(one[0] == "leave" and one[1] == name for one in steps)
+            kind = "unsubscribes_too_early" if has_left else "forgets_subscriptions"
+            return kind, f"{name} did not hear {step[3]}, and has somebody in {step[2]}"
     return None
 
 
 def picture(case: Case, observation: Observation, failure: Failure) -> str:
     """Who should get something in each step, and who did."""
+
+    def right(model: Model, step: list[Any]) -> str:
+        return _list(model.receivers(step))
+
+    def came(got: dict[str, list[str]], _counts: dict[str, Any]) -> str:
+        return _list([f"{who} x{len(texts)}" if len(texts) > 1 else who for who, texts in got.items()])
+
+    return _compared(case, observation, failure, right, came)
+
+
+def picture_of_costs(case: Case, observation: Observation, failure: Failure) -> str:
+    """How many publishes, and who hears them."""
+
+    def right(model: Model, step: list[Any]) -> str:
+        return f"1 to {_list(model.instances_in(step[2]))}" if step[0] == "send" else _list([])
+
+    def came(_got: dict[str, list[str]], counts: dict[str, Any]) -> str:
+        hear = [name for name in INSTANCES if counts["heard"][name]]
+        return f"{counts['published']} to {_list(hear)}" if counts["published"] else _list([])
+
+    return _compared(case, observation, failure, right, came)
+
+
+def _compared(case: Case, observation: Observation, failure: Failure, right: Any, came: Any) -> str:
     model, lines = Model(), []
-    for number, (step, (outcome, got, _)) in enumerate(zip(case, observation, strict=True)):
+    for number, (step, (outcome, got, counts)) in enumerate(zip(case, observation, strict=True)):
         model.take(step)
-        right = "an error" if step[0] == "send" and model.is_away else _list(list(model.receivers(step)))
-        came = [f"{who} x{len(texts)}" if len(texts) > 1 else who for who, texts in got.items()]
-        lines.append(Line(shown([step]), right, outcome[1] if outcome[0] == "raised" else _list(came)))
+        should = "an error" if step[0] == "send" and model.is_away else right(model, step)
+        lines.append(Line(shown([step]), should, outcome[1] if outcome[0] == "raised" else came(got, counts)))
         if shown(case[: number + 1]) == failure.steps:
             break
-    return compared(lines, "who gets it", "yours")
+    return compared(lines, "right", "yours")
 
 
-def _list(connections: list[str]) -> str:
-    return ", ".join(sorted(connections)) or "–"
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "–"
 
 
 CHECKS = {
     "6.1": Check(placement_cases, drive, judge_delivery, picture),
-    "6.2": Check(frugal_cases, drive, judge_frugal, picture),
+    "6.2": Check(frugal_cases, drive, judge_frugal, picture_of_costs),
     "6.3": Check(fault_cases, drive, judge_delivery, picture),
 }

@@ -193,6 +193,7 @@ class Connection:
         self.cursors: dict[str, int] = {}
         self.own: set[tuple[str, int]] = set()
         self.bad_frames = 0
+        self.is_ending = False
         self.outbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue(OUTBOX_ITEMS)
         self.task = asyncio.create_task(self.write())
 
@@ -208,9 +209,11 @@ class Connection:
         self.put("frame", frame(action, data, conversation_id))
 
     def end(self, code: int, reason: str) -> None:
-        """Closes it. What is still in the outbox does not go out any more."""
-        self.task.cancel()
-        self.task = asyncio.create_task(refuse(self.websocket, code, reason))
+        """Closes it, for the first reason there is. What is still in the outbox does not go out any more."""
+        if not self.is_ending:
+            self.is_ending = True
+            self.task.cancel()
+            self.task = asyncio.create_task(refuse(self.websocket, code, reason))
 
     async def write(self) -> None:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # gone: whoever reads from it notices, too

@@ -87,6 +87,35 @@ def test_run_all_in_a_real_browser(name: str, lab_url: str, page: Page) -> None:
     assert not [url for url in asked if "/lab/api/news" in url or "/lab/api/update" in url]
 
 
+def test_restart_and_run_all_again(lab_url: str, page: Page) -> None:
+    """A kernel that is restarted takes its servers along; the notebook then runs as the first time."""
+    start = "from course import Lab\nlab = await Lab.start(instances=2)\nalice = await lab.client('alice')"
+    make_notebook(page, lab_url, "again.ipynb", [start, "await alice.send('hello')"])
+    open_notebook(page, lab_url, "again.ipynb")
+    run_all_cells(page)
+    first = server_processes()
+    assert len(first) >= 2, "the lab is still there"
+    page.evaluate(f"() => {PANEL}.sessionContext.session.kernel.restart()")
+    assert not psutil.wait_procs(first, timeout=STOP_S)[1]
+    run_all_cells(page)
+    assert not failures(notebook(page))
+
+
+def server_processes() -> list[psutil.Process]:
+    """The instances and their Redis that a notebook of this test has started."""
+    family = psutil.Process().children(recursive=True)
+    return [one for one in family if {"course.workbench.instance", "valkey-server"} & set(command_of(one))]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line, with the program's bare name first; empty when it has just ended."""
+    try:
+        command = process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+    return [Path(command[0]).name, *command[1:]] if command else []
+
+
 PAGES = """\
 import os
 

@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from course.capstone import starter
 from course.errors import UserError
 from course.grader import local
 from course.grader.generate import exercise
@@ -38,15 +39,22 @@ def test_nothing_is_given_away(released: Path) -> None:
     texts = [path.read_text(errors="replace") for path in released.rglob("*") if path.suffix in (".ipynb", ".md")]
     assert not [line for line in secrets if any(json.dumps(line)[1:-1] in text for text in texts)]
     assert not any("### BEGIN SOLUTION" in path.read_text() for path in released.rglob("*.ipynb"))
+    servers = sorted(str(path.relative_to(released)) for path in released.rglob("chat_server.py"))
+    assert servers == ["course/pristine/capstone/chat_server.py", "exercises/capstone/chat_server.py"]
+    assert {(released / name).read_text() for name in servers} == {starter.starter()}
+    assert (released / "exercises" / "capstone" / "README.md").read_text() == starter.readme()
 
 
 def solution_lines() -> list[str]:
-    """What is in the solutions and not in the stubs."""
+    """What is in the solutions and neither in the stubs nor in the tasks."""
     found: list[str] = []
     for chapter in load().chapters:
         solution = read(ROOT / "solutions" / f"{chapter.name}.ipynb")
-        handed_out = {line for cell in stub_of(solution).cells for line in cell.source.split("\n")}
-        found += [line for cell in solution.cells for line in cell.source.split("\n") if line not in handed_out]
+        stub = stub_of(solution).cells
+        handed_out = {line for cell in stub for line in cell.source.split("\n")}
+        task = "\n".join(cell.source for cell in stub if cell.cell_type == "markdown")  # it shows how parts are called
+        lines = [line for cell in solution.cells for line in cell.source.split("\n") if line not in handed_out]
+        found += [line for line in lines if line.strip() not in task]
     return found
 
 

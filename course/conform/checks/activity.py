@@ -40,5 +40,7 @@ async def read_over_http(world: World) -> None:
     answer = await world.http("POST", f"{API}/conversations/{conversation_id}/read", by="bob", body={"seq": 1})
     require(answer.status in (200, 204), f"it answered {answer}")
     await alice.expect("read", user_id=(await world.user("bob")).id, seq=1)
-    (message,) = await world.history(conversation_id, "alice")
+    history = await world.history(conversation_id, "alice")
+    require(len(history) == 1, f"one message was acked, and the history has {len(history)}")
+    message = history[0]
     require(message.get("is_read") is True, f"in the history is_read is {message.get('is_read')!r}")

@@ -1,0 +1,61 @@
+"""As most servers do it: what the user did wrong is invalid, and all the rest is an error 500."""
+
+CAUGHT_BY = "12.1"
+MISCONCEPTION = "one_code_for_all"
+
+
+from contextlib import suppress
+
+
+class MessageDesk:
+    def __init__(self, store, bus, sleep, alert, pauses):
+        self.store = store
+        self.bus = bus
+        self.sleep = sleep
+        self.alert = alert
+        self.pauses = pauses
+
+    async def post(self, user_id, conversation_id, text, client_message_id, reply):
+        def error(code, message):
+            data = {"code": code, "message": message, "client_message_id": client_message_id}
+            return {"action": "error", "data": data}
+
+        try:
+            seq = await self._store_patiently(user_id, conversation_id, text, client_message_id)
+        except self.store.Rejected as reason:
+            answer = error("invalid", str(reason))
+        except Exception as bug:
+            self.alert(f"a mistake in the server: {bug!r}")
+            answer = error("server_error", "The server made a mistake. It is being looked at.")
+        else:
+            await self._announce(conversation_id, seq)
+            answer = {"action": "ack", "data": {"client_message_id": client_message_id, "seq": seq}}
+        with suppress(ConnectionError):  # nobody is there to be told; the client asks again, under the same name
+            await reply(answer)
+
+    async def _store_patiently(self, *message):
+        for pause in self.pauses:
+            try:
+                return await self._store(*message)
+            except (self.store.Busy, self.store.Lost):
+                await self.sleep(pause)
+        return await self._store(*message)
+
+    async def _store(self, user_id, conversation_id, text, client_message_id):
+        tx = await self.store.begin()
+        try:
+            if not await tx.is_member(conversation_id, user_id):
+                raise PermissionError
+            seq = await tx.add_message(conversation_id, user_id, text, client_message_id)
+            await tx.add_outbox(conversation_id, seq)
+            await tx.commit()
+        except BaseException:
+            await tx.rollback()
+            raise
+        return seq
+
+    async def _announce(self, conversation_id, seq):
+        try:
+            await self.bus.publish(conversation_id, seq)
+        except Exception as failure:
+            self.alert(f"not announced, the outbox has it: {failure}")
