@@ -148,7 +148,7 @@ class BroadcasterRouter(MessageRouter):
 
 
 def _told(method: str, error: Exception) -> str:
-    return f"{method}: {type(error).__name__} {error}".strip()
+    return f"{method}: {type(error).__name__}: {error}".rstrip(": ")
 
 
 def overrides_with(subject: Any) -> dict[str, Any]:
