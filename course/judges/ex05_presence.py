@@ -9,6 +9,7 @@ from course.checks.ex05_presence import INSTANCES, drive
 from course.checks.presence_in_server import drive_server
 from course.judges.picture import Line, compared
 from course.judges.presence_in_server import judge_server, server_cases
+from course.judges.presence_in_server import picture as picture_of_servers
 from course.judges.presence_model import Model
 
 Problem = tuple[str, str]
@@ -211,5 +212,5 @@ def _case(steps: list[list[Any]], lease_s: int, users: tuple[str, ...]) -> Case:
 CHECKS = {
     "5.1": Check(_cases(_DEVICES, [], 4, 40), drive, judge, picture),
     "5.2": Check(_cases(_TIME, [["add", "A", 0]], 3, 80), drive, judge, picture),
-    "5.3": Check(server_cases, drive_server, judge_server),
+    "5.3": Check(server_cases, drive_server, judge_server, picture_of_servers),
 }

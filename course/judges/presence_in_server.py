@@ -3,6 +3,7 @@
 import random
 
 from course.checks.case import Case, Failure, Observation, shown
+from course.judges.picture import Line, compared
 
 LEASE_S = 2
 _NAMES = ("ann", "bob", "cyd", "dee", "eve")
@@ -53,3 +54,17 @@ def _problem(before: Case, step: list[object], answer: object) -> tuple[str, str
             kind = "not_renewed" if ["redis_forgets"] in before else "one_entry_a_user"
             return kind, f"instance {instance} says that {user} is offline, and it is not so"
     return None
+
+
+def picture(case: Case, observation: Observation, _failure: Failure) -> str:
+    """What an instance has to say, up to the step that is wrong."""
+    lines = []
+    for number, (step, answer) in enumerate(zip(case, observation, strict=False)):
+        right = {"until": step[-1], "stays": "online", "hears": "is told"}.get(step[0], "")
+        came = "/".join(answer) if isinstance(answer, list) else str(answer or "in vain")
+        lines.append(
+            Line(shown([step]), right, ("is told" if step[0] == "hears" and answer else came) if right else "")
+        )
+        if _problem(case[:number], step, answer) is not None:
+            break
+    return compared(lines, "right", "yours")
