@@ -145,11 +145,11 @@ def _line(model: Model, step: list[Any], expected: Any, outcome: list[Any], onli
         return Line(name, f"returns {expected}", f"returns {outcome[1]}")
     says = [_online([user for user, answers in online.items() if answers[n] is True]) for n in range(len(INSTANCES))]
     right = _online([user for user in online if model.online(user)])
-    return Line(name, right, says[0] if says[0] == says[1] else f"A {says[0]}, B {says[1]}")
+    return Line(name, f"online: {right}", f"online: {says[0]}" if says[0] == says[1] else f"A: {says[0]}, B: {says[1]}")
 
 
 def _online(users: list[str]) -> str:
-    return "+".join(users) or "nobody"
+    return "+".join(users) or "–"
 
 
 # -- cases: all the small ones, then random longer ones -----------------------------------------------------------
