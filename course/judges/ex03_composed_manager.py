@@ -123,7 +123,7 @@ def _order(step: list[Any], right: list[str], calls: list[str]) -> Problem | Non
 
 def picture(case: Case, observation: Observation, failure: Failure) -> str:
     """What is taken of the step's connection after it."""
-    model, lines = Model(case[0][1]), []
+    model, lines = Model(case[0][1]), [Line(shown(case[:1]), "", "")]
     for step, seen in zip(case[1:], observation, strict=True):
         model.take(step)
         if step[0] == "connect_together":
@@ -134,7 +134,7 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
             name = step[2] if step[0].startswith("connect") else step[1]
             line = Line(_short(step), _taken(model.held(), name), _taken(seen["held"], name))
         lines.append(line)
-        if len(lines) == failure.steps.count(" → "):
+        if len(lines) == failure.steps.count(" → ") + 1:
             break
         model.saw(seen["held"])
     return compared(lines, "right", "yours")
