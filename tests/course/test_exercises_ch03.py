@@ -70,6 +70,16 @@ def test_presence_in_another_style_passes(check_id: str, seed: int) -> None:
     assert failure_of(check_id, OtherPresence, seed) is None
 
 
+def test_an_answer_of_another_form_is_said() -> None:
+    """Who forgets to return the users from expire reads that the form is wrong."""
+
+    class Silent(OtherPresence):
+        async def expire(self) -> Any:
+            await super().expire()
+
+    assert failure_of("5.2", Silent, seed=4).misconception == "wrong_form"
+
+
 class SetOfUsers:
     """The obvious way: a set of users in the store, without an end."""
 
