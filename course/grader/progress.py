@@ -8,7 +8,7 @@ from rich.table import Table
 
 from course.grader.run import Result
 from course.grader.store import write_whole
-from course.manifest import ROOT, CheckInfo, load
+from course.manifest import CAPSTONE, ROOT, CheckInfo, load
 
 FILE = "progress.json"
 MARKS = {"passed": "✓", "missing": "·"}
@@ -81,13 +81,15 @@ def table(folder: Path = ROOT / "exercises") -> Table:
     made = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "exercise", "points", "checks", "next"):
         made.add_column(column)
-    for chapter in load().chapters:
+    for chapter in [*load().chapters, load().capstone.as_chapter()]:
+        name = CAPSTONE if chapter.is_capstone else str(chapter.number)
         for exercise in chapter.exercises:
-            made.add_row(str(exercise.number), exercise.title, *_standing(chapter.number, exercise.checks, reached))
+            number = "" if chapter.is_capstone else str(exercise.number)
+            made.add_row(number, exercise.title, *_standing(name, exercise.checks, reached))
     return made
 
 
-def _standing(chapter: int, checks: list[CheckInfo], reached: dict[str, Reached]) -> tuple[str, str, str]:
+def _standing(chapter: str, checks: list[CheckInfo], reached: dict[str, Reached]) -> tuple[str, str, str]:
     mine = {check.id: reached.get(check.id, Reached(check.title)) for check in checks}
     points = sum(one.points for one in mine.values())
     marks = " ".join(MARKS.get(one.status, "✗") if one.tries else "·" for one in mine.values())
@@ -100,4 +102,4 @@ def _standing(chapter: int, checks: list[CheckInfo], reached: dict[str, Reached]
 
 
 def _order(check_id: str) -> list[int]:
-    return [int(part) if part.isdigit() else 0 for part in check_id.split(".")]
+    return [int(part) if part.isdigit() else 1000 for part in check_id.split(".")]

@@ -45,9 +45,10 @@ def _what(step: Any, is_firing: bool) -> str:
     return f"after {shown([step])} operators see {seen}, right is {right}"
 
 
-def cases(_source: random.Random) -> list[Case]:
-    """One day of a server, in two seconds. Always the same: its samples are others each time anyway."""
-    return [[["monitor", 0.4, 5, 0.5, 0.1, 2], ["calm", 30], FIRES, IS_OVER, ["quiet", 6]]]
+def cases(source: random.Random) -> list[Case]:
+    """One day of a server, in two seconds."""
+    watch = [source.choice([0.3, 0.4, 0.5]), source.randint(3, 6), 0.5, 0.1, source.randint(2, 3)]
+    return [[["monitor", *watch], ["calm", source.randint(20, 40)], FIRES, IS_OVER, ["quiet", source.randint(4, 8)]]]
 
 
 def picture(case: Case, observation: Observation, failure: Failure) -> str:

@@ -9,6 +9,14 @@ from websockets.typing import Subprotocol
 SignIn = Literal["subprotocol", "header", "ticket", "first_frame", "query"]
 
 
+class _Direct(connect):
+    """Goes where it was sent to: a server that is asked can not send its token, or the one who asks, elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """A redirect is a handshake that has failed."""
+        return exc
+
+
 async def open_socket(url: str, sign_in: SignIn, credential: str, device: dict[str, str]) -> ClientConnection:
     """A WebSocket whose handshake carries ``credential``: a token, or a ticket where that is the way.
 
@@ -23,7 +31,7 @@ async def open_socket(url: str, sign_in: SignIn, credential: str, device: dict[s
         query["token"] = credential
     elif sign_in == "ticket":
         query["ticket"] = credential
-    return await connect(
+    return await _Direct(
         str(httpx2.URL(url, params=query)),
         subprotocols=subprotocols,
         additional_headers=headers,

@@ -1,5 +1,6 @@
 """The capstone: our server keeps every promise, the starter none, and each mistake is seen by its own level."""
 
+import asyncio
 import csv
 import importlib.util
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from course.capstone import judge as judging
 from course.capstone import local, starter
@@ -23,7 +25,7 @@ from course.conform.check import CHECKS, Verdict
 from course.conform.command import run as run_conform
 from course.conform.runner import chosen_checks
 from course.errors import UserError
-from course.grader import process
+from course.grader import batch, process
 from course.grader.folder import Student
 from course.grader.process import Limits, isolation
 from course.grader.report import write_reports
@@ -31,6 +33,7 @@ from course.grader.run import Result
 from course.grader.store import Graded, Row
 from course.grader.submission import Unreadable
 from course.manifest import ROOT, load
+from course.workbench.sign_in import open_socket
 from tests.course.wrong_servers import WRONG
 
 CAPSTONE = load().capstone
@@ -320,6 +323,30 @@ def test_check_shows_points_and_what_is_next(
         local.show_solution(tmp_path)
 
 
+async def test_a_server_can_not_send_its_judge_elsewhere() -> None:
+    """A handshake that is answered by a redirect has failed: nobody follows it, and no token goes with it."""
+    went = asyncio.Event()
+
+    async def elsewhere(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        went.set()
+        writer.close()
+
+    async def redirects(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % port)
+        writer.close()
+        await writer.wait_closed()
+
+    async with (
+        await asyncio.start_server(elsewhere, "127.0.0.1", 0) as there,
+        await asyncio.start_server(redirects, "127.0.0.1", 0) as here,
+    ):
+        port = there.sockets[0].getsockname()[1]
+        with pytest.raises(InvalidStatus):
+            await open_socket(f"ws://127.0.0.1:{here.sockets[0].getsockname()[1]}/ws", "header", "a token", {})
+    assert not went.is_set()
+
+
 # -- A class ------------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +398,31 @@ def test_each_submission_has_its_status(graded_class: Path) -> None:
     assert CAPSTONE.title in page
     assert "course check capstone" in page
     assert "ended by itself" in (graded_class / "feedback" / "mallory.html").read_text()
+
+
+def test_an_unchanged_server_is_not_asked_again(graded_class: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command again keeps what is there; another level or check would make it ask anew."""
+    monkeypatch.setattr(batch, "judge", None)
+    before = (graded_class / "grades.csv").read_text()
+    options: dict[str, Any] = {"jobs": 1, "timeout_s": 60, "chapters": []}
+    assert batch.run_grade(graded_class.parent / "in", graded_class, **options) == 0
+    assert (graded_class / "grades.csv").read_text() == before
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_who_has_none_is_asked_for_it_only_if_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: bool
+) -> None:
+    """Optional: nothing to grade. Else: missing. One folder deeper is found, too."""
+    manifest = load()
+    changed = msgspec.structs.replace(manifest, capstone=msgspec.structs.replace(CAPSTONE, counts=counts))
+    monkeypatch.setattr(batch, "load", lambda: changed)
+    (tmp_path / "ann" / "exercises" / "capstone").mkdir(parents=True)
+    (tmp_path / "ann" / "exercises" / "capstone" / "chat_server.py").write_text("app = None")
+    (tmp_path / "bob").mkdir()
+    found = batch._servers([Student(name, tmp_path / name) for name in ("ann", "bob")])
+    assert [task.student.name for task in found] == (["ann", "bob"] if counts else ["ann"])
+    assert found[0].student.content("capstone") == b"app = None"
 
 
 @pytest.mark.parametrize("counts", [False, True])

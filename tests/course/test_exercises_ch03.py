@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import random
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,18 +102,6 @@ def test_a_set_of_users_fails_in_the_real_server() -> None:
     assert "stays" in failure.steps
 
 
-def test_a_class_that_cannot_start_is_said() -> None:
-    """A server that does not start with the learner's class is an observation, too."""
-
-    class Broken:
-        def __init__(self, **_: Any) -> None:
-            raise ValueError("no store, no presence")
-
-    failure = failure_of("5.3", Broken, seed=2)
-    assert failure.misconception == "raises"
-    assert "did not start" in failure.what
-
-
 class OtherRouter:
     """Pairs in one set; JSON on the wire; what is subscribed is compared with what is wanted; a task a delivery."""
 
@@ -173,3 +163,9 @@ class OtherRouter:
 def test_a_router_in_another_style_passes(check_id: str, seed: int) -> None:
     """Graded is who gets what, and what it costs; not what is on the wire."""
     assert failure_of(check_id, OtherRouter, seed) is None
+
+
+def test_skipping_the_own_instance_fails_in_the_real_server() -> None:
+    """Who sits next to the one who types sees nothing of it, as with the tutorial's code."""
+    path = Path(__file__).parent / "wrong_answers" / "ex06_skips_its_own_instance.py"
+    assert failure_of("6.4", runpy.run_path(str(path))["Router"], seed=2).misconception == "skips_own_instance"

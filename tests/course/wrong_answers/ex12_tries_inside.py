@@ -47,21 +47,21 @@ class MessageDesk:
         return await self._store(*message)
 
     async def _store(self, user_id, conversation_id, text, client_message_id):
-        transaction = await self.store.begin()
+        tx = await self.store.begin()
         try:
-            if not await transaction.is_member(conversation_id, user_id):
+            if not await tx.is_member(conversation_id, user_id):
                 raise PermissionError
-            seq = await transaction.add_message(conversation_id, user_id, text, client_message_id)
-            await transaction.add_outbox(conversation_id, seq)
+            seq = await tx.add_message(conversation_id, user_id, text, client_message_id)
+            await tx.add_outbox(conversation_id, seq)
             for pause in self.pauses:
                 try:
-                    await transaction.commit()
+                    await tx.commit()
                     return seq
                 except self.store.Busy:
                     await self.sleep(pause)
-            await transaction.commit()
+            await tx.commit()
         except BaseException:
-            await transaction.rollback()
+            await tx.rollback()
             raise
         return seq
 
