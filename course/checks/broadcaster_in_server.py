@@ -33,7 +33,7 @@ ANSWER_LOST = "(the answer is lost)"
 MARK = b"\0"
 """In front of what a broadcaster has published: all else on these channels is the server's own."""
 LIMITS = {"attempts": 3, "remember": 100, "page_size": 3, "at_once": 2}
-PATIENCE_S = 3.0
+PATIENCE_S = 5.0
 RAISED = "the broadcaster raised in "
 """What stands in an instance's log before the name of a method and of what it raised."""
 

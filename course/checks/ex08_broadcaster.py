@@ -118,19 +118,20 @@ async def drive_gated(subject: Any, case: Case) -> Observation:
     settings = {step[0]: step[1:] for step in case}
     users = names(*settings["members"])
     network = Network()
-    server = Gated(network, users, set(settings["fails"][0]))
-    network.servers.append(server)
-    server.broadcaster = subject(
-        redis=network,
-        members=server,
-        send=server.send,
-        attempts=1,
-        remember=100,
-        page_size=settings["page_size"][0],
-        at_once=settings["at_once"][0],
-    )
+    server, publisher = Gated(network, users, set(settings["fails"][0])), Server(network)
+    network.servers += [server, publisher]
+    for one in network.servers:
+        one.broadcaster = subject(
+            redis=network,
+            members=one,
+            send=one.send,
+            attempts=1,
+            remember=100,
+            page_size=settings["page_size"][0],
+            at_once=settings["at_once"][0],
+        )
     for number in range(settings["messages"][0]):
-        await server.broadcaster.publish(CONVERSATION, f"hello {number}")
+        await publisher.broadcaster.publish(CONVERSATION, f"hello {number}")
     raised = await _let_go(server, asyncio.ensure_future(network.arrived()))
     got = [sum(user == name for name, _ in server.got) for user in users]
     return [{"peak": server.peak, "pages": server.pages, "all": server.all_at_once, "raised": raised, "got": got}]

@@ -34,6 +34,10 @@ class Model:
         """Whether something raises in this case."""
         return any(self.faults.values())
 
+    def has_broken_device(self, user: str) -> bool:
+        """Whether a device of the user raises."""
+        return any(self.devices[device][0] == user for device in self.faults["breaks"])
+
     def take(self, step: list[Any]) -> Reached | None:
         """What the step does; None for one that only says how things are."""
         match step:

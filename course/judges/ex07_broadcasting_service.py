@@ -1,11 +1,10 @@
 """Exercise 7, judging: whom a right broadcasting service reaches on which way. Runs nothing."""
 
-import itertools
-import random
 from typing import Any
 
 from course.checks.case import Case, Check, Failure, Observation, counted, shown
 from course.checks.ex07_broadcasting_service import CONVERSATION, drive, message
+from course.judges.broadcast_cases import devices_cases, failures_cases, worst_moment_cases
 from course.judges.broadcast_model import Model, Reached
 from course.judges.picture import Line, compared
 
@@ -61,18 +60,18 @@ def _extra_pushes(right: Reached, step: list[Any], pushed: dict[str, list[Any]])
 def _missing(
     model: Model, right: Reached, step: list[Any], got: dict[str, list[Any]], pushed: dict[str, list[Any]]
 ) -> Problem | None:
-    for device, user in right.devices.items():
-        if device in got:
-            continue
+    missing = {device: user for device, user in right.devices.items() if device not in got}
+    for device, user in missing.items():
         what = f"the device {device} of {user} did not get the message"
+        if set(missing.values()) == {step[1]}:
+            return "forgets_the_senders_devices", what
         if model.has_faults:
             return "one_failure_stops_all", what
-        if user == step[1]:
-            return "forgets_the_senders_devices", what
         return "neither_socket_nor_push" if not _others(right, user, got) else "first_device_only", what
     for user in right.pushed:
         if user not in pushed:
-            kind = "one_failure_stops_all" if model.has_faults else "neither_socket_nor_push"
+            is_others_fault = model.has_faults and not model.has_broken_device(user)
+            kind = "one_failure_stops_all" if is_others_fault else "neither_socket_nor_push"
             return kind, f"{user} got the message on no socket, and no push"
     return None
 
@@ -122,134 +121,8 @@ def _ways(devices: Any, pushed: Any) -> str:
     return ", ".join([*sorted(devices), *(f"push {user}" for user in sorted(pushed))]) or "nobody"
 
 
-# -- cases: all the small ones, then random longer ones -----------------------------------------------------------
-
-NAMES = ("bob", "cid", "dan", "eve", "fay", "gus", "hal", "ivy", "jon", "kim")
-KINDS = ("phone", "web", "tablet")
-WORDS = ("hello", "are you there?", "see you", "12 o'clock", "it is raining")
-
-
-class _Maker:
-    """Writes down steps, with names that are new each time."""
-
-    def __init__(self, source: random.Random) -> None:
-        self.source = source
-        self.names = source.sample(NAMES, len(NAMES))
-        self.case: Case = []
-        self.made: list[str] = []  # devices
-
-    def member(self, *kinds: str) -> tuple[str, list[str]]:
-        """A member with devices of these kinds."""
-        user = self.names.pop()
-        self.case.append(["member", user])
-        devices = [self.device(user, kind) for kind in kinds]
-        return user, devices
-
-    def device(self, user: str, kind: str) -> str:
-        """One more device."""
-        self.made.append(f"{user}-{kind}-{len(self.made) + 1}")
-        self.case.append(["device", user, self.made[-1], kind])
-        return self.made[-1]
-
-    def broadcast(self, sender: str, device: str | None) -> None:
-        """Somebody says something."""
-        self.case.append(["broadcast", sender, device, self.text()])
-
-    def direct(self, sender: str, user: str, kind: str | None) -> None:
-        """Somebody says something to one."""
-        self.case.append(["direct", sender, user, kind, self.text()])
-
-    def text(self) -> str:
-        """Something to say."""
-        return f"{self.source.choice(WORDS)} {self.source.randint(10, 99)}"
-
-
-_LISTS: list[tuple[str, ...]] = [(), ("phone",), ("phone", "web"), ("web", "web")]
-
-
-def _devices(source: random.Random) -> list[Case]:
-    """Senders and receivers with no, one and two devices; direct messages to each kind; then larger ones."""
-    cases = []
-    for theirs, own in itertools.product(_LISTS, _LISTS):
-        maker = _Maker(source)
-        sender, devices = maker.member(*own)
-        maker.member(*theirs)
-        maker.broadcast(sender, devices[0] if devices else None)
-        cases.append(maker.case)
-    for theirs, kind in itertools.product(_LISTS, [None, "phone", "web"]):
-        maker = _Maker(source)
-        user, _ = maker.member(*theirs)
-        maker.direct("ann", user, kind)
-        cases.append(maker.case)
-    return sorted(cases, key=len) + [_longer(source, []) for _ in range(30)]
-
-
-def _worst_moment(source: random.Random) -> list[Case]:
-    """Every combination of devices that stay and devices that leave, and then larger ones."""
-    cases = []
-    for count in (1, 2, 3):
-        for leaving, direct in itertools.product(itertools.product([True, False], repeat=count), [False, True]):
-            maker = _Maker(source)
-            user, devices = maker.member(*(source.choice(KINDS) for _ in range(count)))
-            maker.case += [["leaves", device] for device, leaves in zip(devices, leaving, strict=True) if leaves]
-            if direct:
-                maker.direct("ann", user, None)
-            else:
-                maker.broadcast("ann", None)
-            cases.append(maker.case)
-    return sorted(cases, key=len) + [_longer(source, ["leaves"]) for _ in range(40)]
-
-
-def _failures(source: random.Random) -> list[Case]:
-    """One failure at every place, two at every two places, then larger cases."""
-    faults = ["breaks", "look fails", "push fails"]
-    cases = []
-    for kinds, failures in ((["phone"], 1), (["phone", "web"], 1), (["phone", "web"], 2)):
-        members = 3 if failures == 2 else 2
-        places = list(itertools.product(range(members), faults))
-        cases += [_failing(source, members, kinds, list(some)) for some in itertools.combinations(places, failures)]
-    return cases + [_longer(source, ["leaves", *faults]) for _ in range(40)]
-
-
-def _failing(source: random.Random, count: int, kinds: list[str], faults: list[tuple[int, str]]) -> Case:
-    """Members with such devices, but for those whose push fails: they have none."""
-    maker = _Maker(source)
-    members = [maker.member(*(kinds if (number, "push fails") not in faults else [])) for number in range(count)]
-    for number, fault in faults:
-        user, devices = members[number]
-        if fault != "breaks":
-            maker.case.append([fault, user])
-        elif devices:
-            maker.case.append([fault, devices[0]])
-    maker.broadcast("ann", None)
-    return maker.case
-
-
-def _longer(source: random.Random, faults: list[str]) -> Case:
-    maker = _Maker(source)
-    members = [
-        maker.member(*(source.choice(KINDS) for _ in range(source.choice([0, 1, 1, 2, 3]))))
-        for _ in range(source.randint(3, 7))
-    ]
-    for _ in range(source.randint(1, 3) if faults else 0):
-        fault = source.choice(faults)
-        user, devices = source.choice(members)
-        if fault in ("look fails", "push fails"):
-            maker.case.append([fault, user])
-        elif devices:
-            maker.case.append([fault, source.choice(devices)])
-    for _ in range(source.randint(2, 4)):
-        sender, own = source.choice(members)
-        if source.random() < 0.6:
-            maker.broadcast(sender, source.choice([*own, None]))
-        else:
-            others = [user for user, _ in members if user != sender]
-            maker.direct(sender, source.choice(others), source.choice([None, *KINDS]))
-    return maker.case
-
-
 CHECKS = {
-    "7.1": Check(_devices, drive, judge, picture),
-    "7.2": Check(_worst_moment, drive, judge, picture),
-    "7.3": Check(_failures, drive, judge, picture),
+    "7.1": Check(devices_cases, drive, judge, picture),
+    "7.2": Check(worst_moment_cases, drive, judge, picture),
+    "7.3": Check(failures_cases, drive, judge, picture),
 }

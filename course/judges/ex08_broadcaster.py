@@ -1,7 +1,5 @@
 """Exercise 8, judging: how many commands a message costs, and that everybody gets it once. Runs nothing."""
 
-import itertools
-import random
 from typing import Any
 
 from course.checks.broadcaster_in_server import drive_in_server
@@ -9,6 +7,7 @@ from course.checks.broadcaster_parts import CHANNEL
 from course.checks.case import Case, Check, Failure, Observation, counted
 from course.checks.case import shown as shown_whole
 from course.checks.ex08_broadcaster import drive, drive_gated
+from course.judges.broadcaster_cases import one_command_cases, tried_again_cases
 from course.judges.broadcaster_in_server import judge_in_server, picture_of_server, server_cases
 from course.judges.picture import Line, compared
 from course.judges.wide_fan_out import gated_cases, judge_gated
@@ -73,11 +72,18 @@ def _short(step: list[Any]) -> list[Any]:
 def _problem(model: Model, step: list[Any], seen: dict[str, Any]) -> Problem | None:
     commands, copies, raises = model.take(step)
     if step[0] in ("publish", "many"):
-        found = _commands(model, step, seen, commands) or _copies(model, step, seen, copies)
+        found = _raised(seen) or _commands(model, step, seen, commands) or _copies(model, step, seen, copies)
         return found or _outcome(step, seen, raises=raises) or _held(model, seen)
     if step[0] == "again" and any(seen["got"]):
         kind = "delivers_twice" if step[1] == 0 else "forgets_too_early"
         return kind, f"a text that had come before was delivered again; remember is {model.remember}"
+    return None
+
+
+def _raised(seen: dict[str, Any]) -> Problem | None:
+    outcome = seen["outcome"]
+    if outcome[0] == "raised" and outcome[1] != "ConnectionError":
+        return "raises", f"publish raised {outcome[1]}: {outcome[2]}"
     return None
 
 
@@ -136,9 +142,8 @@ def _outcome(step: list[Any], seen: dict[str, Any], *, raises: bool) -> Problem 
     if step[0] == "many":
         return None
     if outcome[0] == "raised":
-        if not raises:
-            return "gives_up", f"publish raised {outcome[1]}, and one of its attempts had worked"
-        return None if outcome[1] == "ConnectionError" else ("raises", f"publish raised {outcome[1]}: {outcome[2]}")
+        what = f"publish raised {outcome[1]}, and one of its attempts had worked"
+        return None if raises else ("gives_up", what)
     if raises:
         return "says_it_worked", f"every attempt failed, and publish returned {outcome[1]!r}"
     ids = {message["id"] for got in seen["got"] for _, message in got}
@@ -160,12 +165,11 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
     model, lines = Model(), []
     for number, (step, seen) in enumerate(zip(case, observation, strict=True)):
         commands, copies, _ = model.take(step)
-        right = came = ""
         if step[0] in ("publish", "many", "again"):
             conversation = step[2] if step[0] != "again" else ""
             right = _cost(commands, copies * sum(map(len, model.members(conversation))))
             came = _cost(len(seen["channels"]), sum(map(len, seen["got"])))
-        lines.append(Line(shown([step]), right, came))
+            lines.append(Line(shown([step]), right, came))
         if shown(case[: number + 1]) == failure.steps:
             break
     return compared(lines, "right", "yours")
@@ -175,70 +179,9 @@ def _cost(commands: int, copies: int) -> str:
     return f"{commands} cmd, {copies} got"
 
 
-# -- cases --------------------------------------------------------------------------------------------------------
-
-TEXTS = ("hello", "lunch?", "see you", "12 o'clock", "it is raining")
-FATES = ("ok", "lost", "answer lost", "on its way")
-
-
-def _setting(source: random.Random, servers: int, attempts: int = 1, remember: int = 50) -> Case:
-    """Servers with a few members of two conversations each, none of them on two servers."""
-    case: Case = [["servers", servers], ["attempts", attempts], ["remember", remember]]
-    for server, conversation in itertools.product(range(servers), ("c-1", "c-2")):
-        letter = source.choice("abcdefgh")
-        users = [f"{letter}{server}{conversation[-1]}{number}" for number in range(source.randint(1, 5))]
-        case.append(["here", server, conversation, users])
-    return case
-
-
-def _publish(source: random.Random, servers: int, fates: tuple[str, ...] = (), text: str | None = None) -> list[Any]:
-    said = text if text is not None else f"{source.choice(TEXTS)} {source.randint(10, 99)}"
-    return ["publish", source.randrange(servers), source.choice(("c-1", "c-2")), said, list(fates)]
-
-
-def _small(count: int) -> Case:
-    users = [["ann"], ["ann", "bob"], ["ann", "bob", "cid", "dan", "eve", "fay", "gus"]][count]
-    return [["servers", 1], ["attempts", 1], ["remember", 50], ["here", 0, "c-1", users]]
-
-
-def _one_command(source: random.Random) -> list[Case]:
-    """One member, two, several pages of them; then several servers and conversations, and the same text again."""
-    cases = [[*_small(count), ["publish", 0, "c-1", source.choice(TEXTS), []]] for count in range(3)]
-    for servers in (1, 2, 3):
-        for length in (1, 2, 4):
-            cases += [
-                [*_setting(source, servers), *(_publish(source, servers) for _ in range(length))] for _ in range(6)
-            ]
-        text = source.choice(TEXTS)
-        cases.append([*_setting(source, servers), *(_publish(source, servers, text=text) for _ in range(4))])
-    return cases
-
-
-def _tried_again(source: random.Random) -> list[Case]:
-    """All fates of up to three attempts, then longer ones; repetitions that come late; memory."""
-    cases = [
-        [["servers", 1], ["attempts", attempts], ["remember", 50], ["here", 0, "c-1", ["ann"]],
-         ["publish", 0, "c-1", f"{source.choice(TEXTS)} {source.randint(10, 99)}", list(fates)]]
-        for attempts in (1, 2, 3)
-        for fates in itertools.product(FATES, repeat=attempts)
-    ]  # fmt: skip
-    for late in range(3):
-        case = _setting(source, 2, 2, source.randint(5, 9))
-        cases.append([*case, *(_publish(source, 2) for _ in range(late + 1)), ["again", late]])
-    for _ in range(30):
-        attempts, servers = source.randint(1, 4), source.randint(1, 3)
-        steps = [
-            _publish(source, servers, tuple(source.choice(FATES) for _ in range(source.randint(0, attempts + 1))))
-            for _ in range(source.randint(1, 4))
-        ]
-        cases.append([*_setting(source, servers, attempts), *steps])
-    memories = (source.randint(5, 8), source.randint(9, 12))
-    return cases + [[*_setting(source, 2, 1, size), ["many", 0, "c-1", 12 * size]] for size in memories]
-
-
 CHECKS = {
-    "8.1": Check(_one_command, drive, judge, picture),
-    "8.2": Check(_tried_again, drive, judge, picture),
+    "8.1": Check(one_command_cases, drive, judge, picture),
+    "8.2": Check(tried_again_cases, drive, judge, picture),
     "8.3": Check(gated_cases, drive_gated, judge_gated),
     "8.4": Check(server_cases, drive_in_server, judge_in_server, picture_of_server),
 }

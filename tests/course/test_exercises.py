@@ -264,3 +264,15 @@ def test_the_manifest_and_the_notebooks_agree() -> None:
         assert all(c.hints and all(c.hints) for c in chapter.checks)
         assert all(c["locked"] != c["solution"] for c in cells)
         assert any(is_answer(cell) and cell.cell_type == "markdown" for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("chapter", load().chapters, ids=lambda chapter: chapter.name)
+def test_every_chapter_leads_to_its_exercises(chapter: Any) -> None:
+    """From the notebook's end, from the lesson, and from the map on the start page, with their numbers."""
+    numbers = " and ".join(str(one.number) for one in chapter.exercises)
+    for page, link in (
+        (f"notebooks/{chapter.name}.ipynb", f"[exercises {numbers}](../exercises/{chapter.name}.ipynb)"),
+        (f"course/lessons/{chapter.name}.md", f"[exercises {numbers}](../../exercises/{chapter.name}.ipynb)"),
+        ("notebooks/00_start_here.ipynb", f"[{numbers}](../exercises/{chapter.name}.ipynb)"),
+    ):
+        assert link in (ROOT / page).read_text(), page

@@ -1,6 +1,6 @@
 """A direct message for the phone goes to the laptop when there is no phone."""
 
-CAUGHT_BY = "7.1"
+CAUGHT_BY = "7.2"
 MISCONCEPTION = "needless_copy"
 
 import contextlib
