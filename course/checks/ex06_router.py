@@ -16,6 +16,7 @@ from typing import Any
 
 from course.checks.case import Case, Observation, outcome_of
 from course.checks.fake_channels import FakeBroker, FakeChannels
+from course.checks.router_in_server import drive_server
 
 INSTANCES = ("A", "B", "C")
 QUIET_TURNS, LONGEST_TURNS = 6, 200
@@ -155,4 +156,4 @@ def _plain(outcome: list[Any]) -> list[Any]:
     return outcome if outcome[0] == "raised" else ["returned"]
 
 
-DRIVERS = {"6.1": drive, "6.2": drive, "6.3": drive}
+DRIVERS = {"6.1": drive, "6.2": drive, "6.3": drive, "6.4": drive_server}

@@ -5,11 +5,11 @@ A case is a list of steps. The first is ``["lease", seconds]``, then come:
 - ``["connects", user, device, instance]`` and ``["leaves", user, device]``, with a goodbye
 - ``["redis_forgets"]`` and ``["kill", instance]``
 - ``["until", instance, user, answer]``: ask that instance until it says so, or until there is no hope
-- ``["stays", instance, user, seconds]``: ask it again and again
+- ``["stays", instance, user, answer, seconds]``: ask it again and again, as long as it says so
 - ``["hears", user]``: wait until the watcher, who is on instance 0, has been told that the user went offline
 
-An observation has one entry a step: the answers of the instance, or what the watcher heard. It ends where waiting
-was in vain.
+An observation has one entry a step: the answer of the instance, or what the watcher heard. It ends with None where
+waiting was in vain.
 """
 
 import asyncio
@@ -157,7 +157,7 @@ class Scene:
         self._devices: dict[tuple[str, str], LabClient] = {}
 
     async def take(self, step: list[Any]) -> Any:
-        """One step, and what came of it; None when waiting was in vain."""
+        """One step, and what came of it; None when it was not what was waited for."""
         match step:
             case ["connects", user, device, instance]:
                 self._devices[user, device] = await self._lab.client(user, instance=instance, device_id=device)
@@ -169,8 +169,8 @@ class Scene:
                 await self._lab.kill(instance)
             case ["until", instance, user, wanted]:
                 return await self._until(instance, user, wanted)
-            case ["stays", instance, user, seconds]:
-                return sorted({answer async for answer in self._answers(instance, user, seconds)})
+            case ["stays", instance, user, wanted, seconds]:
+                return await self._stays(instance, user, wanted, seconds)
             case ["hears", user]:
                 return await self._heard(user)
         return "done"
@@ -180,6 +180,12 @@ class Scene:
             if answer == wanted:
                 return answer
         return None
+
+    async def _stays(self, instance: int, user: str, wanted: str, seconds: float) -> str | None:
+        async for answer in self._answers(instance, user, seconds):
+            if answer != wanted:
+                return None
+        return wanted
 
     async def _answers(self, instance: int, user: str, seconds: float) -> AsyncIterator[str]:
         http = await self._lab.http("watcher", instance=instance)

@@ -132,7 +132,8 @@ def picture(case: Case, observation: Observation, failure: Failure) -> str:
             )
         else:
             name = step[2] if step[0].startswith("connect") else step[1]
-            line = Line(_short(step), _taken(model.held(), name), _taken(seen["held"], name))
+            excused = {part: [*names, *model.may_be_left(part)] for part, names in model.held().items()}
+            line = Line(_short(step), _taken(excused, name), _taken(seen["held"], name))
         lines.append(line)
         if len(lines) == failure.steps.count(" → ") + 1:
             break
@@ -191,11 +192,12 @@ def _cancelled(source: random.Random) -> list[Case]:
 
 def _longer(source: random.Random, kinds: list[str]) -> Case:
     users, case, count = source.sample(USERS, 2), [["slots", source.randint(1, 3)]], 0
+    may_fail = "connect_fails" in kinds
     for _ in range(source.randint(4, 9)):
         kind, user = source.choice(kinds), source.choice(users)
         if kind == "disconnect":
             if count:
-                failing = source.sample(list(GIVES_BACK), source.choice([0, 0, 1, 2]))
+                failing = source.sample(list(GIVES_BACK), source.choice([0, 0, 1, 2]) if may_fail else 0)
                 case.append(["disconnect", f"c{source.randint(1, count)}", *failing])
             continue
         count += 1

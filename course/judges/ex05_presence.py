@@ -9,6 +9,7 @@ from course.checks.ex05_presence import INSTANCES, drive
 from course.checks.presence_in_server import drive_server
 from course.judges.picture import Line, compared
 from course.judges.presence_in_server import judge_server, server_cases
+from course.judges.presence_in_server import picture as picture_of_servers
 from course.judges.presence_model import Model
 
 Problem = tuple[str, str]
@@ -144,11 +145,11 @@ def _line(model: Model, step: list[Any], expected: Any, outcome: list[Any], onli
         return Line(name, f"returns {expected}", f"returns {outcome[1]}")
     says = [_online([user for user, answers in online.items() if answers[n] is True]) for n in range(len(INSTANCES))]
     right = _online([user for user in online if model.online(user)])
-    return Line(name, right, says[0] if says[0] == says[1] else f"A {says[0]}, B {says[1]}")
+    return Line(name, f"online: {right}", f"online: {says[0]}" if says[0] == says[1] else f"A: {says[0]}, B: {says[1]}")
 
 
 def _online(users: list[str]) -> str:
-    return "+".join(users) or "nobody"
+    return "+".join(users) or "–"
 
 
 # -- cases: all the small ones, then random longer ones -----------------------------------------------------------
@@ -211,5 +212,5 @@ def _case(steps: list[list[Any]], lease_s: int, users: tuple[str, ...]) -> Case:
 CHECKS = {
     "5.1": Check(_cases(_DEVICES, [], 4, 40), drive, judge, picture),
     "5.2": Check(_cases(_TIME, [["add", "A", 0]], 3, 80), drive, judge, picture),
-    "5.3": Check(server_cases, drive_server, judge_server),
+    "5.3": Check(server_cases, drive_server, judge_server, picture_of_servers),
 }

@@ -7,8 +7,11 @@ from typing import Any
 from course.checks.case import Case, Check, Failure, Observation, shown
 from course.checks.ex06_router import INSTANCES, drive
 from course.checks.fake_channels import LOOP
+from course.checks.router_in_server import drive_server
 from course.judges.picture import Line, compared
 from course.judges.router_cases import fault_cases, frugal_cases, placement_cases
+from course.judges.router_in_server import judge_server, server_cases
+from course.judges.router_in_server import picture as picture_of_servers
 
 Problem = tuple[str, str]
 MANY_TRIES = 10
@@ -203,4 +206,5 @@ CHECKS = {
     "6.1": Check(placement_cases, drive, judge_delivery, picture),
     "6.2": Check(frugal_cases, drive, judge_frugal, picture_of_costs),
     "6.3": Check(fault_cases, drive, judge_delivery, picture),
+    "6.4": Check(server_cases, drive_server, judge_server, picture_of_servers),
 }

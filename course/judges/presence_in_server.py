@@ -3,6 +3,7 @@
 import random
 
 from course.checks.case import Case, Failure, Observation, shown
+from course.judges.picture import Line, compared
 
 LEASE_S = 2
 _NAMES = ("ann", "bob", "cyd", "dee", "eve")
@@ -20,7 +21,7 @@ def server_cases(source: random.Random) -> list[Case]:
             ["until", 0, there, "online"],
             ["until", 1, here, "online"],
             ["leaves", there, "phone"],
-            ["stays", 0, there, 0.5],
+            ["stays", 0, there, "online", 0.5],
             ["redis_forgets"],
             ["until", 0, there, "online"],
             ["kill", 1],
@@ -49,7 +50,17 @@ def _problem(before: Case, step: list[object], answer: object) -> tuple[str, str
             return "ghost", f"instance {instance} still says that {user} is online, long after a lease"
         case ["hears", user] if answer is None:
             return "not_told", f"nobody was told that {user} has gone offline"
-        case ["stays", instance, user, _] if answer != ["online"]:
-            kind = "not_renewed" if ["redis_forgets"] in before else "one_entry_a_user"
-            return kind, f"instance {instance} says that {user} is offline, and it is not so"
+        case ["stays", instance, user, *_] if answer is None:
+            return "one_entry_a_user", f"instance {instance} says that {user} is offline, and it is not so"
     return None
+
+
+def picture(case: Case, observation: Observation, _failure: Failure) -> str:
+    """What an instance has to say, up to the step that is wrong."""
+    lines = []
+    for number, (step, answer) in enumerate(zip(case, observation, strict=False)):
+        right = {"until": str(step[-1]), "stays": "online", "hears": "user_offline"}.get(step[0], "")
+        lines.append(Line(shown([step]), right, str(answer or "in vain") if right else ""))
+        if _problem(case[:number], step, answer) is not None:
+            break
+    return compared(lines, "right", "yours")

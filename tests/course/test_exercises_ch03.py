@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import random
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +70,16 @@ def test_presence_in_another_style_passes(check_id: str, seed: int) -> None:
     assert failure_of(check_id, OtherPresence, seed) is None
 
 
+def test_an_answer_of_another_form_is_said() -> None:
+    """Who forgets to return the users from expire reads that the form is wrong."""
+
+    class Silent(OtherPresence):
+        async def expire(self) -> Any:
+            await super().expire()
+
+    assert failure_of("5.2", Silent, seed=4).misconception == "wrong_form"
+
+
 class SetOfUsers:
     """The obvious way: a set of users in the store, without an end."""
 
@@ -98,18 +110,6 @@ def test_a_set_of_users_fails_in_the_real_server() -> None:
     failure = failure_of("5.3", SetOfUsers, seed=2)
     assert failure.misconception == "one_entry_a_user"
     assert "stays" in failure.steps
-
-
-def test_a_class_that_cannot_start_is_said() -> None:
-    """A server that does not start with the learner's class is an observation, too."""
-
-    class Broken:
-        def __init__(self, **_: Any) -> None:
-            raise ValueError("no store, no presence")
-
-    failure = failure_of("5.3", Broken, seed=2)
-    assert failure.misconception == "raises"
-    assert "did not start" in failure.what
 
 
 class OtherRouter:
@@ -173,3 +173,9 @@ class OtherRouter:
 def test_a_router_in_another_style_passes(check_id: str, seed: int) -> None:
     """Graded is who gets what, and what it costs; not what is on the wire."""
     assert failure_of(check_id, OtherRouter, seed) is None
+
+
+def test_skipping_the_own_instance_fails_in_the_real_server() -> None:
+    """Who sits next to the one who types sees nothing of it, as with the tutorial's code."""
+    path = Path(__file__).parent / "wrong_answers" / "ex06_skips_its_own_instance.py"
+    assert failure_of("6.4", runpy.run_path(str(path))["Router"], seed=2).misconception == "skips_own_instance"
