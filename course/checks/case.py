@@ -34,6 +34,11 @@ def deadline_of(drive: Drive) -> float:
     return float(getattr(drive, "deadline_s", CASE_DEADLINE_S))
 
 
+def starts_servers(drive: Drive) -> bool:
+    """Whether a driver has asked for more time: those that start servers do."""
+    return deadline_of(drive) > CASE_DEADLINE_S
+
+
 class Failure(NamedTuple):
     """The first thing that is wrong in a case."""
 

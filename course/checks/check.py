@@ -7,13 +7,14 @@ import random
 from pathlib import Path
 from typing import Any
 
-from course.checks.case import Check, Drive, first_failure
+from course.checks.case import Check, Drive, first_failure, starts_servers
 from course.checks.drive import drive_in_thread
 from course.manifest import CheckInfo, load
 
 VISIBLE_SEED = 1
 STARTED_IN = Path.cwd()
 """Where a graded notebook finds its cases; its own code may go elsewhere."""
+UNFINISHED = NotImplementedError.__name__
 NBGRADER = "NBGRADER_EXECUTION"
 """Set by nbgrader while it runs a notebook: there, a check that fails has to raise."""
 
@@ -76,15 +77,18 @@ def drive_for_grading(check_id: str, subject: Any) -> None:
 
 
 def _verdict(info: CheckInfo, found: Check, subject: Any) -> tuple[bool, str]:
+    none = f"0 of {info.points} points"
+    unfinished = f"{none}. Not finished yet: a NotImplementedError is still there to replace."
+    if starts_servers(found.drive) and _is_unfinished(info.id, subject):
+        return False, unfinished
     cases = visible_cases(found)
     wrong = first_failure(found, cases, drive_in_thread(found.drive, subject, cases))
     if wrong is None:
         others = found.cases(random.Random(VISIBLE_SEED + 1)) != cases  # noqa: S311 - only to see whether they vary
         tried = f"{len(cases)} case{'s' * (len(cases) > 1)}{'; grading tries others, too' * others}"
         return True, f"{info.points} of {info.points} points ({tried})"
-    none = f"0 of {info.points} points"
-    if "NotImplementedError" in wrong.failure.what:
-        return False, f"{none}. Not finished yet: a NotImplementedError is still there to replace."
+    if UNFINISHED in wrong.failure.what:
+        return False, unfinished
     lines = [
         none,
         f"  {wrong.failure.what}",
@@ -93,6 +97,15 @@ def _verdict(info: CheckInfo, found: Check, subject: Any) -> tuple[bool, str]:
         f'  stuck? hint("{info.id}")',
     ]
     return False, "\n".join(line for line in lines if line.strip() not in ("", "smallest case:"))
+
+
+def _is_unfinished(check_id: str, subject: Any) -> bool:
+    """Whether it is still the stub, by the smallest case of a check that needs no servers: no need to start any."""
+    exercise, _ = load().find(check_id)
+    quick = next(found for one in exercise.checks if not starts_servers((found := find_check(one.id)).drive))
+    case = visible_cases(quick)[:1]
+    wrong = first_failure(quick, case, drive_in_thread(quick.drive, subject, case))
+    return wrong is not None and UNFINISHED in wrong.failure.what
 
 
 def _from_notebook(name: str) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from course.checks.case import first_failure
 from course.checks.check import find_check
 from course.checks.drive import drive_in_thread
-from tests.course.test_exercises import failure_of
+from tests.course.answers import failure_of
 
 WRONG = Path(__file__).parent / "wrong_answers"
 

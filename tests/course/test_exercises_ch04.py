@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from course.checks.broadcaster_parts import held
-from tests.course.test_exercises import failure_of
+from tests.course.answers import failure_of
 
 WRONG = Path(__file__).parent / "wrong_answers"
 

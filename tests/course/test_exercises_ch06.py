@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from course.judges.resuming_in_server import judge_real
-from tests.course.test_exercises import failure_of
+from tests.course.answers import failure_of
 
 WRONG = Path(__file__).parent / "wrong_answers"
 

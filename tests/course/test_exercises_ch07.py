@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.course.test_exercises import failure_of
+from tests.course.answers import failure_of
 
 WRONG = Path(__file__).parent / "wrong_answers"
 
