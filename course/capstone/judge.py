@@ -8,7 +8,7 @@ from typing import NamedTuple
 from course.capstone.server import SandboxedServer, Stopped
 from course.capstone.starter import starter
 from course.conform import checks as _all_checks  # noqa: F401 - importing them lists them
-from course.conform.check import CHECKS, Check, Verdict
+from course.conform.check import CHECKS, Verdict
 from course.conform.runner import run_checks
 from course.conform.world import Server, look_around
 from course.errors import UserError
@@ -120,22 +120,25 @@ def _result(level: LevelInfo, asked: Asked) -> Result:
         says = f"{_so_far(passed, level)}{asked.stopped.says}"
         return Result(check, points, asked.stopped.status, _cut(says))
     first = failed or next(one for one in outcomes if one is not None and one.outcome != "passed")
-    says = f"{_so_far(passed, level)}{_told(first.check, first)}"
-    return Result(check, points, "failed", _cut(says))
+    others = [one.check.name for one in outcomes if one is not None and one.outcome == "failed" and one is not first]
+    also = f" Also failed: {', '.join(others)}." if others else ""
+    return Result(check, points, "failed", f"{_so_far(passed, level)}{_told(first)}{also}")
 
 
 def _so_far(passed: int, level: LevelInfo) -> str:
     return f"{passed} of {len(level.checks)} checks; "
 
 
-def _told(check: Check, verdict: Verdict) -> str:
-    kind = "not tried" if verdict.outcome == "skipped" else "seen"
-    return f"{check.name}: {check.says} {kind.capitalize()}: {verdict.saw}"
+def _told(verdict: Verdict) -> str:
+    check, saw = verdict.check, _cut(verdict.saw)
+    if verdict.outcome == "skipped":
+        return f"{check.name}: {check.says} Not tried: {saw}."
+    return f"{check.name}: {check.says} Seen: {saw}. Ours is in {check.see}."
 
 
 def _cut(text: str) -> str:
     """What came from a learner's server may have any length."""
-    return text if len(text) <= 2 * SHOWN_CHARACTERS else text[: 2 * SHOWN_CHARACTERS - 1] + "…"
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
 __all__ = ["CHECKS", "judge", "source_of"]
