@@ -14,7 +14,7 @@ from course.errors import UserError
 from course.grader.generate import exercise
 from course.grader.notebooks import answers_of, copied, grade_id, is_answer, is_tampered, read, spliced, stub_of
 from course.manifest import ROOT, load
-from tests.course.answers import CHECKS, QUICK, WRONG, WRONG_IN_SERVER, assert_caught, failure_of, solution
+from tests.course.answers import CHECKS, QUICK, WRONG, WRONG_IN_SERVER, assert_caught, failure_of, solution, stub
 
 
 @pytest.mark.parametrize("seed", range(3))
