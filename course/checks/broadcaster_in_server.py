@@ -148,7 +148,7 @@ class BroadcasterRouter(MessageRouter):
 
 
 def _told(method: str, error: Exception) -> str:
-    return f"{method}: {type(error).__name__} {error}".strip()
+    return f"{method}: {type(error).__name__}: {error}".rstrip(": ")
 
 
 def overrides_with(subject: Any) -> dict[str, Any]:
@@ -165,9 +165,12 @@ def overrides_with(subject: Any) -> dict[str, Any]:
     return {"message_router": make_router, "connection_manager": make_connections}
 
 
-@within(30)
+@within(60)
 async def drive_in_server(subject: Any, case: Case) -> Observation:
-    """Starts two instances with the learner's broadcaster, and takes the steps over real sockets."""
+    """Starts two instances with the learner's broadcaster, and takes the steps over real sockets.
+
+    2 s on an idle machine; on one that grades a class ten times that.
+    """
     try:
         async with Lab(instances=2, overrides=overrides_with(subject)) as lab:
             devices: dict[str, LabClient] = {}
