@@ -134,7 +134,12 @@ def test_what_is_no_server_is_said_in_one_line() -> None:
         with pytest.raises(Unreadable) as refusal:
             source_of(content)
         assert refusal.value.status == status
-    assert source_of(SOLUTION.encode()) == SOLUTION
+    for good in (
+        SOLUTION,
+        "# as reference_impl does\n'see reference_impl/app.py'\nfrom course_of_my_own import x",
+        "def (",
+    ):
+        assert source_of(good.encode()) == good
 
 
 # -- Points -------------------------------------------------------------------------------------------------------
