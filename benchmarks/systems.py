@@ -149,15 +149,19 @@ class PeerRunning:
 async def _peer(system: System, instances: int, python: str) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(RedisServer())
-        started = []
+        started: list[tuple[GuardedFolder, Path]] = []
+        stack.push_async_callback(_end_all, started)
         for number in range(instances):
             log = Path(tempfile.gettempdir(), f"breakwire-bench-{os.getpid()}-{number}.log")
             stack.callback(log.unlink, missing_ok=True)
             guarded = GuardedFolder("breakwire-bench-", _command(system, python, redis.url), log=log)
-            stack.callback(guarded.remove)
             started.append((guarded, log))
         said = [await _wait_until_ready(system, guarded, log) for guarded, log in started]
         yield PeerRunning(system, [one["port"] for one in said], [one["pid"] for one in said], redis.url)
+
+
+async def _end_all(started: list[tuple[GuardedFolder, Path]]) -> None:
+    await asyncio.gather(*(asyncio.to_thread(guarded.remove) for guarded, _ in started))
 
 
 def _command(system: System, python: str, redis_url: str) -> list[str]:
@@ -234,22 +238,23 @@ def missing(system: System, python: str = sys.executable) -> str | None:
         return f"{system.label}: {python} does not run"
     if not found:
         return None
-    advice = f"{python} -m pip install --group {PEERS.parents[1] / 'pyproject.toml'}:bench"
-    return f"{system.label} needs {', '.join(found.split())}: {advice}"
+    install = f"uv pip install --python {python}" if shutil.which("uv") else f"{python} -m pip install"
+    group = f"{PEERS.parents[1] / 'pyproject.toml'}:bench"
+    return f"{system.label} needs {', '.join(found.split())}: {install} --group {group}"
 
 
 def _missing_in_node(system: System) -> str | None:
     if shutil.which("node") is None:
         return f"{system.label} needs Node.js, which is not on PATH"
     look = "for (const n of ['socket.io', '@socket.io/redis-adapter', 'redis']) require.resolve(n)"
-    if _output(["node", "-e", look]) is None:
+    if _output(["node", "-e", look], PEERS) is None:
         return f"{system.label} needs its packages: npm install --prefix {PEERS}"
     return None
 
 
-def _output(command: list[str]) -> str | None:
+def _output(command: list[str], cwd: Path = PEERS.parents[1]) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, cwd=PEERS)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, cwd=cwd)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -263,7 +268,7 @@ def versions(system: System, python: str) -> dict[str, str]:
             "d = require('path').dirname(d); return require(d + '/package.json').version }; "
             "console.log(JSON.stringify({node: process.version, 'socket.io': v('socket.io')}))"
         )
-        found = _output(["node", "-e", look])
+        found = _output(["node", "-e", look], PEERS)
     else:
         names = [
             name.replace("socketio", "python-socketio") for name in (*system.needs, "uvicorn", "websockets", "redis")
