@@ -42,7 +42,7 @@ def steps(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("mypy", ["mypy"]),
         ("import rule", ["course.import_rule"]),
     ]
-    at_once = [] if arguments else ["-n", "2", "--dist", "loadfile"]  # most tests wait for something
+    at_once = [] if arguments else ["-n", "3", "--dist", "loadfile"]  # most tests wait for something
     notebooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
     if notebooks and not arguments:
         nbval = ["--nbval", "--nbval-sanitize-with", "notebooks/nbval_sanitize.cfg", "--nbval-cell-timeout", "120"]

@@ -191,6 +191,15 @@ def test_a_link_that_is_cut_and_made_again() -> None:
     assert view.board.of(REDIS, "channels") == {"general": "instance-0 instance-1"}
 
 
+def test_a_client_that_speaks_late_keeps_its_name() -> None:
+    """An instance may tell of a connection well before its client does: it is one client, with one outbox."""
+    view = view_of(hop(1, "connection_opened", 0, "bob", device_type="web"))
+    view.feed([hop(400, "client_connected", 0, "bob", seq=0), *reaching("m1", 1, 500, 0, "bob")])
+    assert [lane.label for lane in view.lanes.values() if lane.kind == "client"] == ["bob", "alice"]
+    (row,) = [row for row in view.rows if row.hop == "enqueued"]
+    assert [(one.entry, one.before) for one in row.changes if one.manager == "outboxes"] == [("bob", "empty")]
+
+
 def test_who_came_without_the_lab_and_what_nobody_knows_has_a_place() -> None:
     """A browser gets a lane by its user's name; an unknown hop is shown where it happened."""
     view = view_of(hop(1, "connection_opened", 1, "eve", device_type="web"), hop(2, "moderated", 1, message="m1"))

@@ -20,7 +20,8 @@ def test_the_table_says_what_is_next(tmp_path: Path) -> None:
     """All exercises are in it; points, a mark a check, and the next thing to do."""
     exercise = load().chapters[0].exercises[0]
     first, second, third = exercise.checks
-    assert len(shown(tmp_path)) == 1 + sum(len(chapter.exercises) for chapter in load().chapters)
+    titles = [exercise.title for chapter in load().chapters for exercise in chapter.exercises]
+    assert all(any(title in line for line in shown(tmp_path)) for title in titles)
     assert "course check 1" in shown(tmp_path)[1]
     notes = Progress(tmp_path)
     notes.note([Result(first, first.points, "passed"), Result(second, 0, "failed"), Result(third, 0, "missing")])

@@ -165,7 +165,7 @@ async def test_expectations_say_what_came_instead(lab: Lab) -> None:
     bob = await lab.client("bob", instance=1, conversation="words")
     await alice.send("hello")
     with pytest.raises(
-        ExpectationFailed, match=r"bob expected new_message, text='goodbye'; within 0.3 s came:\n.*hello"
+        ExpectationFailed, match=r"bob expected new_message, text='goodbye'; within 0.3 s came:\n(?s:.)*hello"
     ):
         await bob.expect("new_message", text="goodbye", timeout=0.3)
     with pytest.raises(UnexpectedFrame, match="bob was to get no new_message"):

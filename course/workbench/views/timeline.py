@@ -150,15 +150,25 @@ class Timeline:
     def _client(self, hop: Hop) -> str:
         lane = f"client-{hop.detail['client']}"
         if lane not in self.lanes:
-            self._add_client(lane, hop)
+            self._add_client(lane, hop, self._given_up(hop.connection_id))
         return lane
 
-    def _add_client(self, lane: str, hop: Hop) -> str:
+    def _add_client(self, lane: str, hop: Hop, label: str | None = None) -> str:
         user = hop.user_id or "somebody"
-        self._devices[user] += 1
-        label = user if self._devices[user] == 1 else f"{user} {self._devices[user]}"
+        if label is None:
+            self._devices[user] += 1
+            label = user if self._devices[user] == 1 else f"{user} {self._devices[user]}"
         self.lanes[lane] = Lane(id=lane, label=label, kind="client", home=hop.instance)
         return lane
+
+    def _given_up(self, connection_id: str | None) -> str | None:
+        """The label of a lane that a connection had before its client spoke: the same one goes by that name on.
+
+        None where there is no such lane, or a row has an end on it already: then it stays.
+        """
+        if connection_id not in self.lanes or any(connection_id in (row.source, row.target) for row in self.rows):
+            return None
+        return self.lanes.pop(str(connection_id)).label
 
     def _instance(self, name: str) -> None:
         if name not in self.lanes:
