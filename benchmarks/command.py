@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import report
 from benchmarks.figures import Faults, Measured
 from benchmarks.measure import Results, visit
+from benchmarks.needs import missing, versions
 from benchmarks.plan import FULL, QUICK, Plan, visits
-from benchmarks.systems import SYSTEMS, System, missing, versions
+from benchmarks.systems import SYSTEMS, System
 from course.errors import UserError
 
 BUSY = 0.95
@@ -39,12 +40,16 @@ def run(
         plan = dataclasses.replace(plan, rounds=rounds)
     seed = seed if seed is not None else random.randrange(10_000)  # noqa: S311 - an order, not a secret
     systems = choose(only, python, console)
-    results = Results()
+    results, machine = Results(), report.this_machine()
+    if machine["load"] is not None and machine["load"] > (machine["cores"] or 1) / 2:
+        console.print(
+            f"This machine is busy (load {machine['load']}): do not quote what is measured now.", style="bold red"
+        )
     _loop_runner()(_measure_all(plan, systems, results, seed, python, console))
     console.print(report.table(plan, systems, results))
     for line in results.problems + busy_generators(results.measured):
         console.print(f"[bold red]{line}[/]", highlight=False)
-    found = report.document(plan, systems, results, {one.key: versions(one, python) for one in systems}, seed)
+    found = report.document(plan, systems, results, {one.key: versions(one, python) for one in systems}, seed, machine)
     for path in report.write(out, found, report.plot(plan, systems, results)):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
     return 1 if any(line.startswith(f"{SYSTEMS[0].label},") for line in results.problems) else 0
@@ -97,7 +102,7 @@ async def _measure_all(
 
 
 def wrong_deliveries(measured: list[Measured], systems: dict[str, System]) -> list[str]:
-    """A line for each measurement that lost, doubled or mixed up a message: its figures are worth nothing."""
+    """A line for each measurement that lost, doubled or mixed up a message."""
     return [
         f"{systems[one.system].label}, {one.scenario.name}, round {one.round + 1}: {one.faults}"
         for one in measured

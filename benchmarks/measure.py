@@ -10,6 +10,7 @@ from benchmarks.figures import Measured, quantile
 from benchmarks.generator import Generator
 from benchmarks.plan import Plan, Scenario, Visit
 from benchmarks.systems import Running, System
+from course.errors import UserError
 
 IDLE_ROOM = 10
 SETTLE_S, SETTLE_DEADLINE_S = 0.25, 10.0
@@ -57,8 +58,9 @@ async def _measure(
         messages, deliveries = (
             now - then for now, then in zip(generator.totals(), (messages, deliveries), strict=True)
         )
-        latencies = generator.latencies()
-        each = max(1, deliveries)
+        if not deliveries:
+            raise UserError("no message reached anybody in time", 1)
+        latencies, each = generator.latencies(), deliveries
         return Measured(
             system=system.key, round=number, scenario=scenario, seconds=took, messages=messages, deliveries=deliveries,
             server_us=used.server_us / each, redis_us=used.redis_us / each, generator_us=1e6 * own / each,

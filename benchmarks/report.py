@@ -18,6 +18,7 @@ from benchmarks.figures import Measured, Spread, per_message_and_delivery, sprea
 from benchmarks.measure import Results
 from benchmarks.plan import PACED_DELIVERIES, Plan, Scenario
 from benchmarks.systems import System
+from course.workbench.redis_server import find_redis
 
 COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df", "#0a7a83", "#bf3989", "#6e7781")
 
@@ -38,12 +39,12 @@ def table(plan: Plan, systems: list[System], results: Results) -> Table:
 
 
 def document(
-    plan: Plan, systems: list[System], results: Results, versions: dict[str, Any], seed: int
+    plan: Plan, systems: list[System], results: Results, versions: dict[str, Any], seed: int, machine: dict[str, Any]
 ) -> dict[str, Any]:
     """All of it, round by round."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": machine,
         "versions": versions,
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "seed": seed, "paced": PACED_DELIVERIES},
         "systems": {one.key: one.label for one in systems},
@@ -67,8 +68,8 @@ def write(folder: Path, found: dict[str, Any], picture: Figure) -> list[Path]:
     return paths
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+def this_machine() -> dict[str, Any]:
+    """What the figures depend on. The load is that of the last minute."""
     processor = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -80,7 +81,8 @@ def machine() -> dict[str, Any]:
         "processor": processor,
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "load": [round(one, 2) for one in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+        "redis": find_redis().detail,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -1,6 +1,7 @@
 """python-socketio with its Redis manager, as an ASGI application: what its documentation shows for several servers.
 
-``skip_sid`` keeps a message from its sender. With hiredis installed, the Redis client uses it.
+``skip_sid`` keeps a message from its sender. With hiredis installed, the Redis client uses it. Handlers run as tasks,
+which is the default: two messages of one sender can overtake each other.
 """
 
 from typing import Any

@@ -10,8 +10,9 @@ from benchmarks import report, wire
 from benchmarks.command import busy_generators, choose, wrong_deliveries
 from benchmarks.figures import Faults, Measured, faults, per_message_and_delivery, quantile, received, spread
 from benchmarks.measure import Results
+from benchmarks.needs import missing
 from benchmarks.plan import FULL, Plan, Scenario, visits
-from benchmarks.systems import SYSTEMS, missing
+from benchmarks.systems import SYSTEMS
 from course.errors import UserError
 
 SCENARIO = Scenario(1, 100, 1)
@@ -117,7 +118,7 @@ def test_the_table_shows_median_range_and_faults() -> None:
 def test_the_document_is_whole(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """Machine, versions, date, order and every round; a picture beside it."""
     plan, results = Plan((SCENARIO,), 1, 0, 1, None), Results(measured=[measured(), measured("floor")])
-    found = report.document(plan, [OURS, FLOOR], results, {"ours": {"python": "3"}}, seed=7)
+    found = report.document(plan, [OURS, FLOOR], results, {"ours": {"python": "3"}}, 7, report.this_machine())
     assert {"date", "machine", "versions", "plan", "rounds", "problems"} <= found.keys()
     assert [one["scenario"] for one in found["rounds"]] == ["1x100 W1", "1x100 W1"]
     paths = report.write(tmp_path / "new", found, report.plot(plan, [OURS, FLOOR], results))
