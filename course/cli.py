@@ -1,6 +1,7 @@
 """The ``course`` command. Each subcommand is a few lines here; its work is in a module of its own."""
 
 import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -153,6 +154,22 @@ def conform(
         levels=tuple(level or ()),
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="One short round: an impression in a minute or two.")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, max=100, help="How often each is measured.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="SYSTEM", help="Only this one; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the JSON and the plots go.")] = Path(".breakwire/bench"),
+    seed: Annotated[int | None, typer.Option(help="For the order, to have it again.")] = None,
+    python: Annotated[str, typer.Option(help="A Python with the other systems' libraries.")] = sys.executable,
+) -> None:
+    """Measure this server beside others: CPU per delivery, latency, Redis, memory."""
+    if importlib.util.find_spec("benchmarks") is None:
+        raise UserError("the measurements are not in this copy of the course; they are in its repository")
+    work = _module("benchmarks.command")
+    raise typer.Exit(work.run(quick=quick, rounds=rounds, only=tuple(only or ()), out=out, seed=seed, python=python))
 
 
 @app.command()

@@ -39,7 +39,9 @@ def test_conda_installs_the_same_lock() -> None:
     assert environment["name"] == PYPROJECT["project"]["name"]
 
 
-@pytest.mark.parametrize("command", ["lab", "serve", "token", "check", "grade", "release", "doctor", "dead-letters"])
+@pytest.mark.parametrize(
+    "command", ["lab", "serve", "token", "check", "grade", "release", "bench", "doctor", "dead-letters"]
+)
 def test_every_command_has_help(command: str) -> None:
     """``--help`` explains and exits 0."""
     shown = subprocess.run(
@@ -55,6 +57,7 @@ def test_every_command_has_help(command: str) -> None:
         (["dance"], "No such command"),
         (["serve", "--instances", "0"], "--instances"),
         (["token", "no such/user"], "a user id has 1 to 64 characters"),
+        (["bench", "--only", "nobody"], "there is no system 'nobody'"),
         (["serve", "--port", "0", "--redis-url", "redis://127.0.0.1:1/0"], "no Redis answers at"),
     ],
 )

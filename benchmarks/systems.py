@@ -1,0 +1,282 @@
+"""The systems side by side: how each is started, how its clients speak, what it needs."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx2
+
+from benchmarks.generator import Entry
+from benchmarks.plan import Scenario
+from benchmarks.wire import upgrade_request
+from course.errors import UserError
+from course.workbench.cluster import Cluster
+from course.workbench.guarded import GuardedFolder
+from course.workbench.lab_settings import lab_settings
+from course.workbench.redis_server import RedisServer
+from reference_impl.services.authentication_service import AuthenticationService
+
+START_DEADLINE_S = 20.0
+PEERS = Path(__file__).resolve().parent / "peers"
+
+
+class Running(Protocol):
+    """A system that serves."""
+
+    pids: list[int]
+    redis_url: str
+
+    async def open(self, scenario: Scenario) -> Callable[[int, int], Entry]:
+        """Makes the rooms; the answer says how a member, by room and number, connects."""
+
+
+@dataclass(frozen=True)
+class System:
+    """``needs`` are Python modules; ``hears_itself``: whether a sender gets its own message, too; ``ack`` is in what
+    a sender is answered once its message is safe, None where nobody promises that."""
+
+    key: str
+    label: str
+    start: Callable[["System", int, str], Any]
+    compose: Callable[[str], bytes]
+    hears_itself: bool = False
+    ack: bytes | None = None
+    needs: tuple[str, ...] = ()
+
+
+# -- ours ----------------------------------------------------------------------------------------------------
+
+
+class OursRunning:
+    """The reference server as `course serve` and `Lab` start it, with every promise on."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.pids = [one.pid for one in cluster.instances if one.pid is not None]
+        self.redis_url = cluster.redis.url
+        self._tokens = AuthenticationService(secret_key=cluster.settings["SECRET_KEY"], clock=lambda: datetime.now(UTC))
+        self._opened = 0
+
+    async def open(self, scenario: Scenario) -> Callable[[int, int], Entry]:
+        """Conversations with their members; the first of each sends."""
+        self._opened += 1
+        rooms = [await self._conversation(scenario, number) for number in range(scenario.rooms)]
+        count = len(self._cluster.instances)
+
+        def entry(room: int, number: int) -> Entry:
+            token = self._token(self._user(room, number))
+            headers = {"Sec-WebSocket-Protocol": f"chat.v1, bearer.{token}"}
+            request = upgrade_request(f"/ws/{rooms[room]}?device_type=web", headers)
+            return Entry(self._cluster.instances[(room + number) % count].port, request, _until_connected)
+
+        return entry
+
+    async def _conversation(self, scenario: Scenario, room: int) -> str:
+        users = [self._user(room, number) for number in range(scenario.members + 1)]
+        headers = {"Authorization": f"Bearer {self._token(users[0])}"}
+        body = {"title": f"room {room}", "participant_ids": users}
+        async with httpx2.AsyncClient(base_url=self._cluster.url(0), headers=headers, trust_env=False) as http:
+            answer = await http.post("/api/v1/conversations", json=body, timeout=30)
+        if answer.is_error:
+            raise UserError(f"the server makes no conversation: {answer.text}", 1)
+        return str(answer.json()["id"])
+
+    def _user(self, room: int, number: int) -> str:
+        return f"user-{self._opened}-{room}-{number}"
+
+    def _token(self, user: str) -> str:
+        return self._tokens.issue_token(user, None, 3600)[0]
+
+
+@asynccontextmanager
+async def _ours(_system: System, instances: int, _python: str) -> AsyncIterator[Running]:
+    cluster = Cluster(instances, settings=lab_settings(None))
+    await cluster.start()
+    try:
+        yield OursRunning(cluster)
+    finally:
+        await cluster.stop()
+
+
+def _until_connected(text: bytes) -> tuple[bytes | None, bool]:
+    return None, b'"connected"' in text
+
+
+# -- the others ----------------------------------------------------------------------------------------------
+
+
+class PeerRunning:
+    """Instances of a peer, and their Redis."""
+
+    def __init__(self, system: System, ports: list[int], pids: list[int], redis_url: str) -> None:
+        self._system = system
+        self._ports = ports
+        self.pids = pids
+        self.redis_url = redis_url
+        self._opened = 0
+
+    async def open(self, scenario: Scenario) -> Callable[[int, int], Entry]:
+        """Rooms are made by whoever comes first."""
+        self._opened += 1
+        opened = self._opened
+        speaks_socketio = self._system.key.startswith("socketio")
+
+        def entry(room: int, number: int) -> Entry:
+            port = self._ports[(room + number) % len(self._ports)]
+            name = f"room-{opened}-{room}"
+            if speaks_socketio:
+                return Entry(
+                    port, upgrade_request("/socket.io/?EIO=4&transport=websocket", {}), _socketio_greeting(name)
+                )
+            query = f"?user={name}-{number}&members={scenario.members + 1}" if self._system.key == "tutorial" else ""
+            return Entry(port, upgrade_request(f"/ws/{name}{query}", {}))
+
+        return entry
+
+
+@asynccontextmanager
+async def _peer(system: System, instances: int, python: str) -> AsyncIterator[Running]:
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(RedisServer())
+        started: list[tuple[GuardedFolder, Path]] = []
+        stack.push_async_callback(_end_all, started)
+        for number in range(instances):
+            log = Path(tempfile.gettempdir(), f"breakwire-bench-{os.getpid()}-{number}.log")
+            stack.callback(log.unlink, missing_ok=True)
+            guarded = GuardedFolder("breakwire-bench-", _command(system, python, redis.url), log=log)
+            started.append((guarded, log))
+        said = [await _wait_until_ready(system, guarded, log) for guarded, log in started]
+        yield PeerRunning(system, [one["port"] for one in said], [one["pid"] for one in said], redis.url)
+
+
+async def _end_all(started: list[tuple[GuardedFolder, Path]]) -> None:
+    await asyncio.gather(*(asyncio.to_thread(guarded.remove) for guarded, _ in started))
+
+
+def _command(system: System, python: str, redis_url: str) -> list[str]:
+    if system.key == "socketio_node":
+        return ["node", str(PEERS / "socketio_node.js"), redis_url, "{folder}/ready"]
+    return [python, str(PEERS / "launch.py"), system.key, redis_url, "{folder}/ready"]
+
+
+async def _wait_until_ready(system: System, guarded: GuardedFolder, log: Path) -> dict[str, int]:
+    ready, end = guarded.path / "ready", time.monotonic() + START_DEADLINE_S
+    while not ready.exists():
+        if time.monotonic() > end or not guarded.is_guarded:
+            raise UserError(f"{system.label} does not start: {_last_line(log)}", 1)
+        await asyncio.sleep(0.02)
+    found: dict[str, int] = json.loads(ready.read_text())
+    return found
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it says nothing"
+
+
+def _socketio_greeting(room: str) -> Callable[[bytes], tuple[bytes | None, bool]]:
+    """Engine.IO opens with ``0``; then the client asks for the namespace with ``40``, and is answered the same."""
+
+    def greet(text: bytes) -> tuple[bytes | None, bool]:
+        if text.startswith(b"0"):
+            return b"40" + json.dumps({"room": room}).encode(), False
+        return None, text.startswith(b"40")
+
+    return greet
+
+
+def _plain(text: str) -> bytes:
+    return _body(text)
+
+
+def _socketio(text: str) -> bytes:
+    return b'42["chat",' + _body(text) + b"]"
+
+
+def _body(text: str) -> bytes:
+    """The same message for all: 200 bytes of JSON."""
+    message_id = text[1:9].rjust(32, "0")
+    return json.dumps(
+        {"type": "text", "content": text, "client_message_id": message_id}, separators=(",", ":")
+    ).encode()
+
+
+SYSTEMS = (
+    System("ours", "Breakwire", _ours, _plain, ack=b'"action":"ack"'),
+    System("socketio_redis", "python-socketio", _peer, _socketio, needs=("socketio", "uvicorn", "redis")),
+    System("socketio_node", "Socket.IO (Node)", _peer, _socketio),
+    System(
+        "channels_redis", "Django Channels", _peer, _plain, hears_itself=True,
+        needs=("channels", "channels_redis", "django", "uvicorn"),
+    ),
+    System("fastapi_pubsub", "usual FastAPI", _peer, _plain, hears_itself=True, needs=("fastapi", "uvicorn", "redis")),
+    System("tutorial", "the tutorial's", _peer, _plain, needs=("fastapi", "uvicorn", "redis")),
+    System("floor", "floor (Python)", _peer, _plain, hears_itself=True, needs=("uvloop", "hiredis")),
+)  # fmt: skip
+
+
+def missing(system: System, python: str = sys.executable) -> str | None:
+    """Why this machine can not run it and how to change that, in one line; None if it can."""
+    if system.key == "ours":
+        return None
+    if system.key == "socketio_node":
+        return _missing_in_node(system)
+    look = f"import sys, importlib.util as u; print(*[n for n in {list(system.needs)!r} if u.find_spec(n) is None])"
+    found = _output([python, "-c", look])
+    if found is None:
+        return f"{system.label}: {python} does not run"
+    if not found:
+        return None
+    install = f"uv pip install --python {python}" if shutil.which("uv") else f"{python} -m pip install"
+    group = f"{PEERS.parents[1] / 'pyproject.toml'}:bench"
+    return f"{system.label} needs {', '.join(found.split())}: {install} --group {group}"
+
+
+def _missing_in_node(system: System) -> str | None:
+    if shutil.which("node") is None:
+        return f"{system.label} needs Node.js, which is not on PATH"
+    look = "for (const n of ['socket.io', '@socket.io/redis-adapter', 'redis']) require.resolve(n)"
+    if _output(["node", "-e", look], PEERS) is None:
+        return f"{system.label} needs its packages: npm install --prefix {PEERS}"
+    return None
+
+
+def _output(command: list[str], cwd: Path = PEERS.parents[1]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, cwd=cwd)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def versions(system: System, python: str) -> dict[str, str]:
+    """Of what it is made of, for the record."""
+    if system.key == "socketio_node":
+        look = (
+            "const v = n => { let d = require.resolve(n); while (!require('fs').existsSync(d + '/package.json')) "
+            "d = require('path').dirname(d); return require(d + '/package.json').version }; "
+            "console.log(JSON.stringify({node: process.version, 'socket.io': v('socket.io')}))"
+        )
+        found = _output(["node", "-e", look], PEERS)
+    else:
+        names = [
+            name.replace("socketio", "python-socketio") for name in (*system.needs, "uvicorn", "websockets", "redis")
+        ]
+        look = (
+            "import json, importlib.metadata as m, platform\nv = {'python': platform.python_version()}\n"
+            f"for n in {names!r}:\n    try: v[n] = m.version(n)\n    except m.PackageNotFoundError: pass\n"
+            "print(json.dumps(v))"
+        )
+        found = _output([python if system.needs else sys.executable, "-c", look])
+    return json.loads(found) if found else {}
