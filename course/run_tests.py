@@ -42,11 +42,13 @@ def steps(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("mypy", ["mypy"]),
         ("import rule", ["course.import_rule"]),
     ]
-    at_once = [] if arguments else ["-n", "3", "--dist", "loadfile"]  # most tests wait for something
+    # Most tests wait for something. In the order of their files, the long ones are not left for the end.
+    at_once = [] if arguments else ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    notebooks_at_once = [] if arguments else ["-n", "2", "--dist", "loadfile"]  # they measure
     notebooks = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb"))
     if notebooks and not arguments:
         nbval = ["--nbval", "--nbval-sanitize-with", "notebooks/nbval_sanitize.cfg", "--nbval-cell-timeout", "120"]
-        checks.append(("notebooks", ["pytest", "--timeout", "300", *at_once, *nbval, *notebooks]))
+        checks.append(("notebooks", ["pytest", "--timeout", "300", *notebooks_at_once, *nbval, *notebooks]))
     # Real processes on a shared machine: what fails gets two more tries, and the last line says how many needed it.
     second_try = [] if arguments else ["--reruns", "2"]
     checks.append(("tests", ["pytest", *at_once, *second_try, *arguments]))

@@ -52,7 +52,8 @@ class OuterEnd:
         if self._tasks:
             await asyncio.wait(self._tasks)
         for writer in self._writers:
-            writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # asyncio's: one that closed after its last write has no loop
+                writer.transport.abort()
         await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     def _to(self, number: int) -> "asyncio.streams._ClientConnectedCallback":
