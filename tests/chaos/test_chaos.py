@@ -47,6 +47,7 @@ async def test_nothing_is_lost(complaints: list[str]) -> None:
     assert complaints == []
 
 
+@pytest.mark.long
 async def test_the_control_loses() -> None:
     """The same schedule on plain pub/sub: the run that finds nothing on the one finds losses on the other."""
     report = await report_of(PlainTarget(SHORT.instances), SHORT)

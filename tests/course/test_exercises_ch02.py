@@ -141,7 +141,7 @@ class OtherRouter:
         return "sent" if is_there else "offline"
 
 
-@pytest.mark.parametrize("check_id", ["4.1", "4.2", "4.3", "4.4"])
+@pytest.mark.parametrize("check_id", ["4.1", "4.2", "4.3", pytest.param("4.4", marks=pytest.mark.long)])
 def test_a_right_router_in_another_style_passes(check_id: str) -> None:
     """Graded is what the code does, not how it looks."""
     assert failure_of(check_id, OtherRouter, seed=4) is None

@@ -175,6 +175,7 @@ def test_a_router_in_another_style_passes(check_id: str, seed: int) -> None:
     assert failure_of(check_id, OtherRouter, seed) is None
 
 
+@pytest.mark.long
 def test_skipping_the_own_instance_fails_in_the_real_server() -> None:
     """Who sits next to the one who types sees nothing of it, as with the tutorial's code."""
     path = Path(__file__).parent / "wrong_answers" / "ex06_skips_its_own_instance.py"

@@ -64,12 +64,13 @@ class OtherBus:
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("check_id", ["9.1", "9.2", "9.3", "9.4"])
+@pytest.mark.parametrize("check_id", ["9.1", "9.2", "9.3", pytest.param("9.4", marks=pytest.mark.long)])
 def test_a_right_bus_in_another_style_passes(check_id: str) -> None:
     """Order, names and the number of turns are free."""
     assert failure_of(check_id, OtherBus) is None
 
 
+@pytest.mark.long
 def test_what_fails_alone_fails_in_the_server_too() -> None:
     """A bus that lets failures through: Ann gets no answer, over a real socket, and the judge says why."""
 

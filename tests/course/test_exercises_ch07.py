@@ -143,12 +143,13 @@ class OtherMonitor:
         return None
 
 
-@pytest.mark.parametrize("check_id", ["14.1", "14.2", "14.3", "14.4"])
+@pytest.mark.parametrize("check_id", ["14.1", "14.2", "14.3", pytest.param("14.4", marks=pytest.mark.long)])
 def test_a_right_monitor_in_another_style_passes(check_id: str) -> None:
     """It computes rates per second, and keeps everything; the real server takes it as well."""
     assert failure_of(check_id, OtherMonitor, seed=4) is None
 
 
+@pytest.mark.long
 def test_a_monitor_that_can_not_be_made_is_told_so() -> None:
     """A server that does not start because of it is a result like any other, with the reason."""
 

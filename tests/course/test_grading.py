@@ -44,12 +44,18 @@ def test_the_untouched_stub_gets_nothing() -> None:
 
 
 def test_only_what_never_ends_costs_points() -> None:
-    """An endless cell and a flood of output cost their own exercise each; the text says which it was."""
-    flood = "while True:\n    print('x' * 100_000)"
-    results = graded({"answer-1": "while True:\n    pass", "answer-2": flood}, longest_cell_s=15)
-    assert (statuses(results, 1), statuses(results, 2)) == ({"timeout"}, {"crashed"})
-    assert "more output" in results["2.1"].message or "more memory" in results["2.1"].message  # whichever comes first
-    assert points(results) == 0
+    """An endless cell costs its own exercise, and the other one has its points; the text says what it was."""
+    results = graded({**SOLVED, "answer-1": "while True:\n    pass"}, longest_cell_s=4)
+    assert (statuses(results, 1), statuses(results, 2)) == ({"timeout"}, {"passed"})
+    assert points(results) == 10
+
+
+def test_a_flood_of_output_ends() -> None:
+    """What prints without end costs its own exercise; it is said whether output or memory came to its bound first."""
+    results = graded({**SOLVED, "answer-2": "while True:\n    print('x' * 100_000)"})
+    assert (statuses(results, 1), statuses(results, 2)) == ({"passed"}, {"crashed"})
+    assert "more output" in results["2.1"].message or "more memory" in results["2.1"].message
+    assert points(results) == 10
 
 
 def test_an_answer_that_does_not_even_run() -> None:
