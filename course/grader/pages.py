@@ -141,7 +141,7 @@ def class_page(sheets: "list[Sheet]", chapters: list[ChapterInfo]) -> str:
         statuses=STATUSES,
         titles=" · ".join(chapter.heading for chapter in chapters),
         misconceptions=_misconceptions(sheets),
-        chapters=[chapter.name for chapter in chapters],
+        chapters=[("capstone" if one.is_capstone else str(one.number), one.heading) for one in chapters],
         students=[_student(sheet, chapters) for sheet in sheets],
         to_score=sum(_waiting(sheet) for sheet in sheets),
         explained=any(questions for sheet in sheets for questions in sheet.questions.values()),

@@ -6,7 +6,9 @@ COLOURS = {
     "passed": "var(--good)", "failed": "var(--bad)", "timeout": "var(--warn)",
     "crashed": "var(--warn)", "tampered": "var(--odd)", "missing": "var(--none)",
 }  # fmt: skip
-WIDTH, BINS, HEIGHT, ROW = 720, 10, 150, 30
+WIDTH, BINS, HEIGHT, ROW = 760, 10, 150, 30
+LABELS = 400
+"""What the longest title of a check takes."""
 
 
 def histogram(percents: list[float]) -> Markup:
@@ -34,7 +36,7 @@ def histogram(percents: list[float]) -> Markup:
 
 def bars(rows: list[tuple[str, list[tuple[str, int]]]]) -> Markup:
     """One bar a check, in parts by status; the number on the right is who passed."""
-    parts, left, width = [], 320, WIDTH - 320 - 90
+    parts, left, width = [], LABELS, WIDTH - LABELS - 90
     for place, (label, counts) in enumerate(rows):
         top, total, x = place * ROW, sum(count for _, count in counts) or 1, float(left)
         parts.append(_text(str(left - 14), str(top + 20), label, size=14, anchor="end"))
