@@ -143,8 +143,8 @@ class LiveView(anywidget.AnyWidget):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is missing that might still come."""
-        return not self._missing_now()
+        """Whether nothing is missing that might still come, and no branch of a message's way is still on its way."""
+        return not self._missing_now() and self.timeline.arrivals.are_echoed
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -258,6 +258,21 @@ def test_who_has_it_late_or_has_left_is_not_missed() -> None:
     assert missing_of(view) == {}
 
 
+def test_the_sender_s_own_branch_is_waited_for() -> None:
+    """A drawing is whole only when the message is back at the sender's instance, or that has ended."""
+    view, whole = view_of(*arriving()), []
+    for hops in (
+        speaking("m1", 1, 1),
+        reaching("m1", 1, 2, 1, "carol", "dave"),
+        reaching("m1", 1, 3, 0, "bob"),
+        speaking("m2", 2, 5),
+        [hop(7, "fault", "instance-0", name="kill")],
+    ):
+        view.feed(hops)
+        whole.append(view.arrivals.are_echoed)
+    assert whole == [False, False, True, False, True]
+
+
 def test_who_was_lost_is_missed_until_back() -> None:
     """A connection that broke before the message is still expected; the same user on a new one is not, on the old."""
     lost = hop(0.98, "client_closed", 1, "dave", code=1006)

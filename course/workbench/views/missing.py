@@ -58,6 +58,7 @@ class Arrivals:
         """Lanes of clients that should get every message, wherever they are."""
         self._clients: dict[str, _Client] = {}
         self._messages: dict[int, _Message] = {}
+        self._echoes: dict[int, set[str]] = {}  # message -> its senders' lanes, until their instance has heard it, too
         self._settled: dict[int, list[Missing]] = {}
         self._down: dict[str, str] = {}  # instance -> how it ended
         self._links: dict[str, str] = {}  # instance -> what is wrong with its link
@@ -66,7 +67,13 @@ class Arrivals:
     def forget(self, number: int) -> None:
         """A message that is no longer shown."""
         self._messages.pop(number, None)
+        self._echoes.pop(number, None)
         self._settled.pop(number, None)
+
+    @property
+    def are_echoed(self) -> bool:
+        """Whether each message is back at the instance that its sender is on: the last branch of its way."""
+        return not self._echoes
 
     def missing(self, view: Timeline, before: int, *, patient: bool = False) -> list[Missing]:
         """What has not arrived of the messages that were stored before this time, in nanoseconds.
@@ -128,6 +135,8 @@ class Arrivals:
         if hop.hop == "stored" and hop.detail.get("is_new", True):
             self._watch(found.number, hop, found.origin)
             return
+        if hop.hop == "excluded":
+            self._echoed(found.number, {view.lane_of(hop)})
         message = self._messages.get(found.number)
         if message is None:
             return
@@ -146,6 +155,9 @@ class Arrivals:
             self._redis = {"pause": "Redis hangs"}.get(name, "")
         elif name in DOWN:
             self._down[where] = DOWN[name]
+            lanes = {lane for lane, one in self._clients.items() if one.instance == where}
+            for number in list(self._echoes):
+                self._echoed(number, lanes)
         elif name == "restart":
             self._down.pop(where, None)
         elif name in ("cut", "freeze"):
@@ -161,7 +173,16 @@ class Arrivals:
         stages: dict[str, Stage] = dict.fromkeys([*lanes, *sorted(self.always)], "")
         for lane in senders:
             stages.pop(lane, None)
+        if senders:
+            self._echoes[number] = senders
         self._messages[number] = _Message(stored_at=hop.t, stages=stages, trouble=dict(self._links))
+
+    def _echoed(self, number: int, lanes: set[str]) -> None:
+        left = self._echoes.get(number, set()) - lanes
+        if left:
+            self._echoes[number] = left
+        else:
+            self._echoes.pop(number, None)
 
     def _arrived(self, number: int, lane: str) -> None:
         message = self._messages.get(number)
@@ -174,6 +195,8 @@ class Arrivals:
 
     def settle(self, view: Timeline) -> None:
         """Stops watching all but the newest messages; what is missing of the others stays as it is."""
+        while len(self._echoes) > OPEN_MESSAGES:
+            self._echoes.pop(next(iter(self._echoes)))
         while len(self._messages) > OPEN_MESSAGES:
             number = next(iter(self._messages))
             message = self._messages.pop(number)
