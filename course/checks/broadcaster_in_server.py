@@ -21,7 +21,7 @@ from course.workbench.client import Ack, ExpectationFailed, LabClient
 from course.workbench.lab import Lab
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.message_router import CONVERSATION_CHANNEL, MessageRouter
-from reference_impl.model.bus_messages import ConversationMessage, decode_bus_message, encode_bus_message, frame_of
+from reference_impl.model.bus_messages import ConversationMessage, decode_bus_message, encode_bus_message
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.messages import MessageInfo
@@ -80,7 +80,7 @@ class BroadcasterRouter(MessageRouter):
             await asyncio.wait([self._task])
         await super().stop()
 
-    async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+    async def publish_message(self, message: MessageInfo, frame: bytes, origin_connection_id: str | None) -> None:
         """By the broadcaster."""
         whole = ConversationMessage(
             instance_id=self.instance_id,
@@ -91,7 +91,7 @@ class BroadcasterRouter(MessageRouter):
             origin_connection_id=origin_connection_id,
         )
         try:
-            await self.broadcaster.publish(message.conversation_id, encode_bus_message(whole).decode())
+            await self.broadcaster.publish(message.conversation_id, encode_bus_message(whole).decode("latin-1"))
         except Exception as error:
             if not isinstance(error, ConnectionError):
                 logger.error("%s%s", RAISED, _told("publish", error))  # noqa: TRY400 - one line, for a learner
@@ -116,12 +116,12 @@ class BroadcasterRouter(MessageRouter):
 
     async def send(self, user_id: str, message: Any) -> None:
         """Into the outbox of each socket of the user that is on the conversation, but for the one that sent it."""
-        whole = decode_bus_message(message["text"].encode())
+        whole = decode_bus_message(message["text"].encode("latin-1"))
         if not isinstance(whole, ConversationMessage):
             return
         for connection in list(self._on(whole.conversation_id).values()):
             if connection.user_id == user_id and connection.connection_id != whole.origin_connection_id:
-                connection.send(frame_of(whole.frame, whole.message_id))
+                connection.send(EncodedFrame(whole.frame, whole.message_id))
 
     def _here(self, conversation_id: str) -> list[str]:
         return sorted({connection.user_id for connection in self._on(conversation_id).values()})

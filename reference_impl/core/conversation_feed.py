@@ -7,7 +7,7 @@ from typing import Any
 
 from reference_impl.core.ports import MessageStore
 from reference_impl.core.trace import OFF, HopRecorder
-from reference_impl.model.bus_messages import ConversationMessage, frame_of
+from reference_impl.model.bus_messages import ConversationMessage
 from reference_impl.model.envelope import EncodedFrame, encode_new_message
 from reference_impl.model.errors import ChatError
 
@@ -103,7 +103,7 @@ class ConversationFeed:
             return
         while (message := self._waiting.pop(self._last_seq + 1, None)) is not None:
             self._last_seq = message.seq
-            frame = frame_of(message.frame, message.message_id)
+            frame = EncodedFrame(message.frame, message.message_id)
             self._deliver(self.conversation_id, frame, message.origin_connection_id)
         if self._waiting:
             self.catch_up()

@@ -25,7 +25,6 @@ from reference_impl.model.bus_messages import (
     DirectFrame,
     MembershipChanged,
     PresenceChanged,
-    frame_of,
 )
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame, encode_frame
@@ -176,15 +175,15 @@ class DistributedConnectionManager:
 
     async def send_to_user(self, user_id: str, frame: EncodedFrame) -> None:
         """Sends a frame to all devices of a user, on every instance. Raises ``Unavailable``."""
-        await self.message_router.publish_to_user(user_id, frame.text)
+        await self.message_router.publish_to_user(user_id, frame.data)
 
     async def send_to_device_type(self, user_id: str, device_type: str, frame: EncodedFrame) -> None:
         """Sends a frame to a user's devices of one type, on every instance. Raises ``Unavailable``."""
-        await self.message_router.publish_to_user(user_id, frame.text, device_type)
+        await self.message_router.publish_to_user(user_id, frame.data, device_type)
 
     async def send_to_everybody(self, frame: EncodedFrame) -> None:
         """Sends a frame to every connection, on every instance. Raises ``Unavailable``."""
-        await self.message_router.publish_to_user(None, frame.text)
+        await self.message_router.publish_to_user(None, frame.data)
 
     async def send_to_conversation(
         self, conversation_id: str, frame: EncodedFrame, *, except_user: str | None = None
@@ -209,16 +208,16 @@ class DistributedConnectionManager:
             case ConversationHead():
                 self.conversation_feeds.expect(message)
             case ConversationFrame():
-                frame = frame_of(message.frame, key=message.key or None)
+                frame = EncodedFrame(message.frame, key=message.key or None)
                 self.connection_manager.send_to_conversation(
                     message.conversation_id, frame, message.except_connection, message.except_user
                 )
             case DirectFrame(target_user_id=None):
-                self.send_to_all_here(frame_of(message.frame))
+                self.send_to_all_here(EncodedFrame(message.frame))
             case DirectFrame(target_user_id=str(user_id)):
                 for connection in self.connection_manager.index.of_user(user_id):
                     if message.device_type in (None, connection.device_type):
-                        connection.send(frame_of(message.frame))
+                        connection.send(EncodedFrame(message.frame))
             case MembershipChanged():
                 self._start(self._refresh(message))
             case PresenceChanged():

@@ -102,7 +102,7 @@ class MessageRouter:
         """Counts one message of a user, over all instances. Raises ``RateLimited``."""
         await self.limits.admit(user_id)
 
-    async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+    async def publish_message(self, message: MessageInfo, frame: bytes, origin_connection_id: str | None) -> None:
         """Publishes a stored message to every instance that has members in its conversation.
 
         ``frame`` is what their sockets get. Raises ``Unavailable``.
@@ -143,14 +143,14 @@ class MessageRouter:
         message = ConversationFrame(
             instance_id=self.instance_id,
             conversation_id=conversation_id,
-            frame=frame.text,
+            frame=frame.data,
             key=frame.key or "",
             except_user=except_user,
             except_connection=except_connection,
         )
         await self._publish(CONVERSATION_CHANNEL + conversation_id, message)
 
-    async def publish_to_user(self, user_id: str | None, frame: str, device_type: str | None = None) -> None:
+    async def publish_to_user(self, user_id: str | None, frame: bytes, device_type: str | None = None) -> None:
         """Publishes a frame for one user's devices, on whichever instances they are; None: for everybody's."""
         message = DirectFrame(
             instance_id=self.instance_id, target_user_id=user_id, frame=frame, device_type=device_type

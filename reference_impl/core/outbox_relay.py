@@ -47,7 +47,7 @@ class OutboxRelay:
         self._store = store
         self._clock = clock
         self._traffic = traffic or Traffic()
-        self._waiting: asyncio.Queue[tuple[MessageEvent, str, float]] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[tuple[MessageEvent, bytes, float]] = asyncio.Queue(MAX_WAITING)
         self._overdue_since: float | None = None
         self._announced: dict[str, int] = {}  # conversation_id -> seq, not yet taken out of the outbox
         self._tasks: list[asyncio.Task[None]] = []
@@ -59,7 +59,7 @@ class OutboxRelay:
             asyncio.create_task(self._settle_and_sweep(), name="outbox sweep"),
         ]
 
-    def hand_over(self, event: MessageEvent, frame: str) -> None:
+    def hand_over(self, event: MessageEvent, frame: bytes) -> None:
         """Queues a stored message and its finished frame for announcing. Does not wait."""
         try:
             self._waiting.put_nowait((event, frame, time.monotonic()))

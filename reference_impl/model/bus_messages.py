@@ -2,11 +2,12 @@
 
 All of it may be lost, and none of it matters then: what must not be missed is in the store, and every
 instance compares itself with the store. These messages only make it quick.
+
+They are MessagePack, which carries a finished frame as it is; JSON in JSON would be escaped here and read again there.
 """
 
 import msgspec
 
-from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.presence import PresenceChange
 
 
@@ -26,7 +27,7 @@ class ConversationMessage(BusMessage, frozen=True, kw_only=True, tag="message"):
     conversation_id: str
     message_id: str
     seq: int
-    frame: str
+    frame: bytes
     origin_connection_id: str | None = None
 
 
@@ -45,7 +46,7 @@ class ConversationFrame(BusMessage, frozen=True, kw_only=True, tag="frame"):
     """
 
     conversation_id: str
-    frame: str
+    frame: bytes
     key: str
     except_user: str | None = None
     except_connection: str | None = None
@@ -55,7 +56,7 @@ class DirectFrame(BusMessage, frozen=True, kw_only=True, tag="direct"):
     """A frame for one user, on all devices or on those of one type; for everybody, if no user is named."""
 
     target_user_id: str | None
-    frame: str
+    frame: bytes
     device_type: str | None = None
 
 
@@ -77,8 +78,8 @@ AnyBusMessage = (
     ConversationMessage | ConversationHead | ConversationFrame | DirectFrame | MembershipChanged | PresenceChanged
 )
 
-_encode = msgspec.json.Encoder().encode
-_decoder: msgspec.json.Decoder[AnyBusMessage] = msgspec.json.Decoder(AnyBusMessage)
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[AnyBusMessage] = msgspec.msgpack.Decoder(AnyBusMessage)
 
 
 def encode_bus_message(message: AnyBusMessage) -> bytes:
@@ -89,8 +90,3 @@ def encode_bus_message(message: AnyBusMessage) -> bytes:
 def decode_bus_message(raw: bytes) -> AnyBusMessage:
     """The message in ``raw``. Raises ``msgspec.DecodeError`` for anything else."""
     return _decoder.decode(raw)
-
-
-def frame_of(text: str, message_id: str | None = None, key: str | None = None) -> EncodedFrame:
-    """The frame carried in a bus message, ready for sockets."""
-    return EncodedFrame(text, len(text) if text.isascii() else len(text.encode()), message_id, key)

@@ -1,6 +1,6 @@
 """What the server sends: the envelope ``{action, data, conversation_id, timestamp}``, and its encoding.
 
-A frame is encoded once, whoever receives it: the same text goes to every socket.
+A frame is encoded once, whoever receives it: the same bytes go to every socket.
 """
 
 from datetime import datetime
@@ -12,14 +12,23 @@ from reference_impl.model.server_frames import ServerData, action_of
 
 
 class EncodedFrame(msgspec.Struct, frozen=True):
-    """A frame ready for a socket. ``size`` is in bytes (the text is not: characters differ from bytes)."""
+    """A frame ready for a socket: JSON, as UTF-8."""
 
-    text: str
-    size: int
+    data: bytes
     message_id: str | None = None
     """The message inside, for the hop recorder."""
     key: str | None = None
     """Set when the frame is true for a moment only: see ``Outbox``."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.data)
+
+    @property
+    def text(self) -> str:
+        """The same as characters."""
+        return self.data.decode()
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -41,8 +50,7 @@ def encode_frame(
     key: str | None = None,
 ) -> EncodedFrame:
     """``data`` in its envelope, under the ``action`` that it belongs to, as UTF-8 JSON."""
-    raw = _encode(_Envelope(action_of(data), data, conversation_id, timestamp))
-    return EncodedFrame(raw.decode(), len(raw), message_id, key)
+    return EncodedFrame(_encode(_Envelope(action_of(data), data, conversation_id, timestamp)), message_id, key)
 
 
 def encode_new_message(message: MessageInfo) -> EncodedFrame:

@@ -87,7 +87,7 @@ class BroadcastingService:
                 conversation_id=event.message.conversation_id,
                 waiting=self._relay.waiting + 1,
             )
-        self._relay.hand_over(event, encode_new_message(event.message).text)
+        self._relay.hand_over(event, encode_new_message(event.message).data)
 
     async def broadcast_typing(self, event: TypingEvent) -> None:
         """Shows to the others that somebody types."""

@@ -22,7 +22,7 @@ def mortal_parts(folder: str) -> dict[str, Any]:
             return appended
 
     class MortalRouter(MessageRouter):
-        async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+        async def publish_message(self, message: MessageInfo, frame: bytes, origin_connection_id: str | None) -> None:
             text = str(message.content.get("text"))
             die_once(folder, text, "before_announcing")
             await super().publish_message(message, frame, origin_connection_id)

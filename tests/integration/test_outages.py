@@ -58,7 +58,7 @@ async def test_redis_hangs_and_nothing_is_lost() -> None:
 class DiesBeforeAnnouncing(MessageRouter):
     """Its instance is killed when the message is stored and acked, and nobody has been told."""
 
-    async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+    async def publish_message(self, message: MessageInfo, frame: bytes, origin_connection_id: str | None) -> None:
         """Dies at the word."""
         if message.content.get("text") == "die" and self.instance_id == "instance-0":
             os.kill(os.getpid(), signal.SIGKILL)

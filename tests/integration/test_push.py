@@ -132,7 +132,7 @@ async def test_silent_means_push(lab: Lab, pushes: Pushes) -> None:
 class DiesBeforeTelling(MessageRouter):
     """Its instance is killed when a message is stored, and nobody has been told."""
 
-    async def publish_message(self, message: MessageInfo, frame: str, origin_connection_id: str | None) -> None:
+    async def publish_message(self, message: MessageInfo, frame: bytes, origin_connection_id: str | None) -> None:
         """Dies at the word."""
         if message.content.get("text") == "die" and self.instance_id == "instance-0":
             os.kill(os.getpid(), signal.SIGKILL)

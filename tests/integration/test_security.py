@@ -221,7 +221,7 @@ async def test_a_forged_bus_message_reaches_nobody(lab: Lab) -> None:
     """Whoever can write to Redis can disturb, but not speak."""
     bob = await lab.client("bob")
     before = await metric(lab, "chat_bus_forged_total")
-    lie = '{"action":"new_message","data":{"content":{"text":"forged"}},"conversation_id":null,"timestamp":""}'
+    lie = b'{"action":"new_message","data":{"content":{"text":"forged"}},"conversation_id":null,"timestamp":""}'
     payload = encode_bus_message(DirectFrame(instance_id="instance-1", target_user_id="bob", frame=lie))
     async with Redis.from_url(lab.redis.url) as redis:
         assert await redis.publish(lab.key_prefix + "ws:broadcast", payload) == 2

@@ -14,7 +14,7 @@ from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import ConnectionLimitExceeded
 from tests.fakes import FakeTransport, connection_manager, until
 
-FRAME = EncodedFrame("{}", 2)
+FRAME = EncodedFrame(b"{}")
 
 
 def assert_indexes_agree(manager: ConnectionManager) -> None:
@@ -93,7 +93,7 @@ async def test_all_devices_get_a_frame() -> None:
         await manager.connect("ann", laptop, {"device_type": "desktop"}),
     ]
     assert await manager.send_to_user("ann", FRAME)
-    assert await manager.send_to_user("ann", EncodedFrame("[1]", 3), device_type="mobile")
+    assert await manager.send_to_user("ann", EncodedFrame(b"[1]"), device_type="mobile")
     assert not await manager.send_to_user("ann", FRAME, device_type="watch")
     assert not await manager.send_to_user("bob", FRAME)
     await until(lambda: len(phone.sent) == 2)
@@ -111,7 +111,7 @@ async def test_a_stalled_reader_harms_only_itself() -> None:
         connection_id = await manager.connect(user, transport)
         manager.subscribe(manager.connections_by_id[connection_id], "room")
     for number in range(50):
-        manager.send_to_conversation("room", EncodedFrame(str(number), 2))
+        manager.send_to_conversation("room", EncodedFrame(b"%d" % number))
         await until(lambda number=number: len(lively.sent) == number + 1)
     assert lively.sent == [str(number) for number in range(50)]
     stalled.reading.set()
@@ -209,10 +209,10 @@ async def test_a_connection_knows_its_own_message_however_it_comes_back() -> Non
     for connection_id in (phone, laptop):
         manager.subscribe(manager.connections_by_id[connection_id], "room")
     own = manager.connections_by_id[phone].name_own_message()
-    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id=own)) == 1
-    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id="another")) == 2
+    assert manager.send_to_conversation("room", EncodedFrame(b"{}", message_id=own)) == 1
+    assert manager.send_to_conversation("room", EncodedFrame(b"{}", message_id="another")) == 2
     for _ in range(1000):
         manager.connections_by_id[phone].name_own_message()
-    assert manager.send_to_conversation("room", EncodedFrame("{}", 2, message_id=own)) == 2, "bounded: it forgets"
+    assert manager.send_to_conversation("room", EncodedFrame(b"{}", message_id=own)) == 2, "bounded: it forgets"
     for connection_id in (phone, laptop):
         await manager.disconnect(connection_id)

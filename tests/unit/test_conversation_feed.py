@@ -44,7 +44,7 @@ class Room:
     def _published(message: MessageInfo) -> ConversationMessage:
         return ConversationMessage(
             instance_id="i-other", conversation_id="room", message_id=f"m-{message.seq}", seq=message.seq,
-            frame=encode_new_message(message).text, origin_connection_id=f"c-{message.seq}",
+            frame=encode_new_message(message).data, origin_connection_id=f"c-{message.seq}",
         )  # fmt: skip
 
     def _deliver(self, _conversation: str, frame: EncodedFrame, origin: str | None) -> None:

@@ -14,7 +14,7 @@ from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from tests.fakes import FakeTransport, connection_manager, until
 
-PING = EncodedFrame('{"action":"ping"}', 17)
+PING = EncodedFrame(b'{"action":"ping"}')
 
 
 class Pinged:

@@ -45,7 +45,7 @@ async def test_a_connection_tells_its_life_and_its_outbox() -> None:
     one = await manager.connect("ann", FakeTransport(), {"device_type": "mobile"})
     connection = manager.connections_by_id[one]
     manager.subscribe(connection, "room")
-    connection.send(EncodedFrame("a secret", 8, message_id="m"))
+    connection.send(EncodedFrame(b"a secret", message_id="m"))
     connection.close(1000, "")
     await connection.written()
     manager.unsubscribe(connection, "room")
@@ -66,8 +66,8 @@ async def test_a_reader_that_is_too_slow_is_told_of() -> None:
     manager = ConnectionManager(instance_id="i", clock=lambda: NOON, recorder=recorder, outbox_frames=1)
     one = await manager.connect("ann", FakeTransport())
     connection = manager.connections_by_id[one]
-    assert connection.send(EncodedFrame("", 1, message_id="m1"))
-    assert not connection.send(EncodedFrame("", 1, message_id="m2"))
+    assert connection.send(EncodedFrame(b"", message_id="m1"))
+    assert not connection.send(EncodedFrame(b"", message_id="m2"))
     name, detail = recorder.hops[-1]
     assert (name, detail["message_id"], detail["waiting"]) == ("overflowed", "m2", 1)
     await manager.disconnect(one)

@@ -177,7 +177,7 @@ def test_bus_messages_survive_the_trip() -> None:
     """What is decoded is what was encoded, of the same kind."""
     for message in (
         MembershipChanged(instance_id="i", user_ids=["ann"], conversation_id="c"),
-        DirectFrame(instance_id="i", target_user_id="ann", frame='{"a":"ü"}', device_type=None),
+        DirectFrame(instance_id="i", target_user_id="ann", frame='{"a":"ü"}'.encode(), device_type=None),
     ):
         assert decode_bus_message(encode_bus_message(message)) == message
 

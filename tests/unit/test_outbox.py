@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def frame(text: str, key: str | None = None) -> EncodedFrame:
-    return EncodedFrame(text, len(text), key=key)
+    return EncodedFrame(text.encode(), key=key)
 
 
 async def drained(outbox: Outbox) -> list[str]:

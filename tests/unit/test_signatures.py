@@ -16,7 +16,7 @@ from reference_impl.services.authentication_service import AuthenticationService
 from tests.fakes import NOON, until
 
 OURS, THEIRS = Signer("a" * 32), Signer("b" * 32)
-FORGED = encode_bus_message(DirectFrame(instance_id="i-1", target_user_id="ann", frame="{}"))
+FORGED = encode_bus_message(DirectFrame(instance_id="i-1", target_user_id="ann", frame=b"{}"))
 
 
 def router(bus: MemoryBus, signer: Signer = OURS) -> MessageRouter:
@@ -43,7 +43,7 @@ async def test_a_forged_bus_message_is_counted_and_reaches_nobody(caplog: pytest
     with caplog.at_level(logging.WARNING):
         for payload in (FORGED, THEIRS.sign(BROADCAST_CHANNEL, FORGED), OURS.sign(PRESENCE_CHANNEL, FORGED), b""):
             await other.publish(BROADCAST_CHANNEL, payload)
-        await one.publish_to_user("bob", "canary")
+        await one.publish_to_user("bob", b"canary")
         await until(lambda: heard)
     assert [message.target_user_id for message in heard if isinstance(message, DirectFrame)] == ["bob"]
     assert one.forged == 4
