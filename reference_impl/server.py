@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from reference_impl.chat_system import ChatSystem
 from reference_impl.direct_websocket import DirectWebSocket
-from reference_impl.guards import GuardedHttp, guarded_by
+from reference_impl.guards import GuardedHttp, GuardedWebSocket, guarded_by
 from reference_impl.logs import log_config
 from reference_impl.settings import Settings
 
@@ -50,7 +50,7 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
         host=host,
         port=port,
         http=guarded_by(bounds, GuardedHttp),
-        ws=guarded_by(bounds, DirectWebSocket),  # uvicorn's sans-I/O one: the only one with write flow control
+        ws=guarded_by(bounds, DirectWebSocket) if settings.direct_sockets else guarded_by(bounds, GuardedWebSocket),
         ws_max_size=settings.max_message_size,
         ws_per_message_deflate=False,  # costs memory per connection, and leaks by length what it compresses (CRIME)
         ws_ping_interval=None,  # our heartbeat carries the head of the conversation, too

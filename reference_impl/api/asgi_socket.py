@@ -65,8 +65,7 @@ class AsgiTransport(Transport):
     async def _write(self, frames: Sequence[EncodedFrame]) -> None:
         try:
             for frame in frames:
-                if self._closing is None:  # from then on only what the peer has not read yet keeps the close waiting
-                    await self._websocket.send({"type": "websocket.send", "text": frame.text})
+                await self._websocket.send({"type": "websocket.send", "text": frame.text})
         except (OSError, RuntimeError, WebSocketDisconnect):
             self._is_closed = True
         finally:

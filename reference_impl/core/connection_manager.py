@@ -120,7 +120,7 @@ class ConnectionManager:
             self._hop("unsubscribed", connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
-        """Removes a connection and ends its writer; None when it was gone already."""
+        """Removes a connection; None when it was gone already."""
         connection = self.index.remove(connection_id)
         if connection is not None:
             self.too_slow += connection.was_too_slow
