@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import hiredis
@@ -47,9 +47,8 @@ class RedisWire(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
         where = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # it connects nothing yet
-        self._dialling = asyncio.create_task(_dial(where, self), name="redis wire")
-        self._dialling.add_done_callback(self._dialled)
-        self._sign_in(where)
+        self._setting_up = asyncio.create_task(self._set_up(where), name="redis wire")
+        self._setting_up.add_done_callback(self._is_set_up)
 
     def ask(self, *command: str | bytes) -> asyncio.Future[Answer]:
         """Sends a command. The future gets its answer, or raises ``OSError`` or ``ResponseError``."""
@@ -77,17 +76,15 @@ class RedisWire(asyncio.Protocol):
     async def close(self) -> None:
         """Ends the connection; returns when it has ended. Idempotent."""
         self._lose(ConnectionAbortedError("closed"))
-        await asyncio.wait([self._dialling])
+        await asyncio.wait([self._setting_up])
         if self._transport is not None:
             await self._ended.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Sends what has been waiting for it."""
+        """It is there; or comes too late."""
         self._transport = cast(asyncio.Transport, transport)
         if self.lost.done():
             self._transport.abort()
-        else:
-            self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Hands out the answers and pushes in it. What is there in part only is kept until the rest comes."""
@@ -117,19 +114,18 @@ class RedisWire(asyncio.Protocol):
         self._lose(exc or ConnectionResetError("Redis closed the connection"))
         self._ended.set()
 
-    def _sign_in(self, where: AbstractConnection) -> None:
-        """As its first words, which go out before any other, since nothing has gone out yet."""
-        words: list[list[str]] = []
-        if where.password:
-            words.append(["AUTH", *([where.username] if where.username else []), where.password])
-        if where.client_name:
-            words.append(["CLIENT", "SETNAME", where.client_name])
-        for command in words:
-            self.ask(*command).add_done_callback(self._dialled)
+    async def _set_up(self, where: AbstractConnection) -> None:
+        """Connects and signs in. Nothing else is sent before: it would be taken for somebody else's."""
+        transport = await _dial(where, self)
+        for command in _first_words(where):
+            answer: asyncio.Future[Answer] = self._loop.create_future()
+            self._unanswered.appendleft((self._loop.time(), answer))
+            transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+            await answer
+        self.resume_writing()
 
-    def _dialled(self, step: asyncio.Future[Any]) -> None:
-        """A step on the way to a working connection is over; or has failed, and then there will be none."""
-        if not step.cancelled() and (error := step.exception()) is not None:
+    def _is_set_up(self, setting_up: asyncio.Task[None]) -> None:
+        if not setting_up.cancelled() and (error := setting_up.exception()) is not None:
             self._lose(error)
 
     def _look_at_the_oldest(self) -> None:
@@ -147,7 +143,7 @@ class RedisWire(asyncio.Protocol):
             return
         self.lost.set_result(reason)
         self._can_write = False
-        self._dialling.cancel()
+        self._setting_up.cancel()
         if self._watch is not None:
             self._watch.cancel()
         if self._transport is not None:
@@ -158,18 +154,25 @@ class RedisWire(asyncio.Protocol):
         self._unsent.clear()
 
 
-async def _dial(where: AbstractConnection, wire: RedisWire) -> None:
+async def _dial(where: AbstractConnection, wire: RedisWire) -> asyncio.WriteTransport:
     loop = asyncio.get_running_loop()
     if isinstance(where, UnixDomainSocketConnection):
-        await loop.create_unix_connection(lambda: wire, where.path)
-        return
+        return (await loop.create_unix_connection(lambda: wire, where.path))[0]
     to = cast(Connection, where)
     tls = to.ssl_context.get() if isinstance(to, SSLConnection) else None
     transport, _ = await loop.create_connection(lambda: wire, to.host, to.port, ssl=tls)
     peer: socket.socket = transport.get_extra_info("socket")
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a wire that rests for hours stays in routers' memory
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # or a wire that rests for hours is forgotten on its way
     for option, value in cast(dict[int, int], to.socket_keepalive_options).items():
         peer.setsockopt(socket.IPPROTO_TCP, option, value)
+    return transport
+
+
+def _first_words(where: AbstractConnection) -> Iterator[tuple[str, ...]]:
+    if where.password:
+        yield ("AUTH", where.username, where.password) if where.username else ("AUTH", where.password)
+    if where.client_name:
+        yield ("CLIENT", "SETNAME", where.client_name)
 
 
 def _error_of(text: str) -> ResponseError:
