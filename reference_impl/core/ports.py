@@ -52,7 +52,8 @@ class Broker(Protocol):
 
     - At most once: a payload may be lost, without an error. It wakes; the store tells the truth.
     - A payload reaches every subscribed instance, **the publisher's own included**.
-    - Payloads of one publisher on one channel arrive in the order of publishing.
+    - Payloads of one publisher on one channel arrive in the order of the calls to ``publish``. A call need not wait
+      for the one before to return: many can be on their way.
     - After ``subscribe`` has returned True, nothing published from then on is missed while the link holds.
     - After a broken link is back, ``on_gap`` is called, once: anything may have been missed.
     """
