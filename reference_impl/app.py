@@ -56,9 +56,8 @@ from reference_impl.settings import Settings
 def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     """One instance of the chat server as an ASGI app; the settings come from the environment if not given.
 
-    ``overrides`` replace parts by name. A class or function is called with the arguments that the original
-    would get, anything else is used as it is: ``create_app(settings, presence_manager=MyPresenceManager)``.
-    Raises ``TypeError`` for a name that is no part.
+    ``overrides`` replace parts by name: ``create_app(settings, presence_manager=MyPresenceManager)``. A class or
+    function gets what the original would, all else is used as it is. Raises ``TypeError`` for a name that is no part.
     """
     chat_system = compose(settings or Settings(), overrides)
 

@@ -117,7 +117,7 @@ class PushFallback:
         self._noted.difference_update(names)  # what is said from here on may not be seen below
         uncovered = await self._store.uncovered(names)
         since = await self._attendance.look({name: _people(one.covered) for name, one in uncovered.items()})
-        now, fresh = asyncio.get_running_loop().time(), self._clock().timestamp() - FRESH_S
+        now, fresh = time.monotonic(), self._clock().timestamp() - FRESH_S
         waits: dict[str, dict[str, Wait]] = {}
         moved: list[Position] = []
         for name, one in uncovered.items():
