@@ -98,7 +98,8 @@ def main() -> int:
         return 2
     failures = _note_failed_starts(server.config.app)
     try:
-        asyncio.run(_serve(server, listener, owner, snapshot))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:  # uvicorn's choice: uvloop
+            runner.run(_serve(server, listener, owner, snapshot))
     except SystemExit:  # uvicorn's word for a start that failed
         if failures:
             owner.say({"error": _readable(failures[0])})

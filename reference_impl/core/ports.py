@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from reference_impl.core.access_ports import AccessStore
 from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, Uncovered
@@ -23,19 +24,27 @@ MessageHandler = Callable[[str, bytes], None]
 
 
 class Transport(Protocol):
-    """One accepted or acceptable WebSocket, seen from the core."""
+    """One accepted or acceptable WebSocket, seen from the core. Nothing but its handshake waits."""
+
+    on_change: Callable[[], None]
+    """Whoever writes puts a function here. It is called when ``is_writable`` or ``is_closed`` has become true."""
 
     async def accept(self) -> None:
-        """Completes the handshake. A second call does nothing."""
+        """Completes the handshake. A second call does nothing. Raises ``OSError`` when the peer is gone."""
 
-    async def send_text(self, text: str) -> None:
-        """Hands one frame to the network; waits while the peer is not reading.
+    @property
+    def is_writable(self) -> bool:
+        """Whether more may be written. False while the peer does not read what was: that bounds what it costs."""
 
-        Raises ``OSError`` or ``RuntimeError`` when the peer is gone.
-        """
+    @property
+    def is_closed(self) -> bool:
+        """Whether a close frame is on the network, or the peer is gone. Nothing may be written any more."""
 
-    async def close(self, code: int, reason: str) -> None:
-        """Sends a close frame. Does nothing when the peer is gone."""
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        """Hands frames to the network in this order, together if it can. Raises ``OSError`` when the peer is gone."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends a close frame behind what was written. A peer that does not read it is given up after a while."""
 
 
 class Broker(Protocol):
@@ -43,7 +52,8 @@ class Broker(Protocol):
 
     - At most once: a payload may be lost, without an error. It wakes; the store tells the truth.
     - A payload reaches every subscribed instance, **the publisher's own included**.
-    - Payloads of one publisher on one channel arrive in the order of publishing.
+    - Payloads of one publisher on one channel arrive in the order of the calls to ``publish``. A call need not wait
+      for the one before to return: many can be on their way.
     - After ``subscribe`` has returned True, nothing published from then on is missed while the link holds.
     - After a broken link is back, ``on_gap`` is called, once: anything may have been missed.
     """
