@@ -1,5 +1,6 @@
 """The server process: uvicorn, with a drain before it stops."""
 
+import gc
 import signal
 import socket
 import ssl
@@ -30,6 +31,11 @@ class ChatServer(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts everything. What is there by then stays: looking for garbage in it would halt the server for 0.1 s."""
+        await super().startup(sockets)
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting, drains, then stops everything else."""

@@ -47,6 +47,13 @@ class Transport(Protocol):
         """Sends a close frame behind what was written. A peer that does not read it is given up after a while."""
 
 
+class Welcome(Protocol):
+    """Makes the ``connected`` frame of a connection."""
+
+    def __call__(self, connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
+        """``heads``: ``conversation_id`` → the last message before the live ones."""
+
+
 class Broker(Protocol):
     """Carries payloads between instances, over named channels.
 
@@ -217,11 +224,13 @@ class ConversationStore(Protocol):
     async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
         """``conversation_id`` → ``user_id`` → how far they have come."""
 
-    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
-        """Up to ``limit`` conversations that are not marked as covered up to their head, by id, behind ``after``."""
+    async def uncovered_conversations(self, after: str, limit: int) -> dict[str, int]:
+        """Those not marked as covered up to their head → that head; by id, the first ``limit`` behind ``after``."""
 
-    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
-        """Each one's head and the members who are behind it, as of one moment."""
+    async def uncovered(
+        self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
+    ) -> dict[str, Uncovered]:
+        """Each one's head and how far its members are covered, as of one moment; of ``user_ids`` alone, if given."""
 
     async def mark_covered(self, up_to: dict[str, int]) -> None:
         """``conversation_id`` → ``seq`` up to which no member needs anything any more. It only ever grows."""
