@@ -98,7 +98,7 @@ class OursRunning:
 
 @asynccontextmanager
 async def _ours(_system: System, instances: int, _python: str) -> AsyncIterator[Running]:
-    cluster = Cluster(instances, settings=lab_settings(None))
+    cluster = Cluster(instances, settings=lab_settings(None), forked=False)  # no memory is shared: it is measured
     await cluster.start()
     try:
         yield OursRunning(cluster)

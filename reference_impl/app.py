@@ -14,6 +14,7 @@ from reference_impl.api.deps import Services
 from reference_impl.api.doors import Doors, add_middleware
 from reference_impl.assistant_parts import compose_assistant
 from reference_impl.chat_system import ChatSystem
+from reference_impl.core.attendance import Attendance
 from reference_impl.core.clock import utc_now
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
@@ -55,9 +56,8 @@ from reference_impl.settings import Settings
 def create_app(settings: Settings | None = None, **overrides: Any) -> FastAPI:
     """One instance of the chat server as an ASGI app; the settings come from the environment if not given.
 
-    ``overrides`` replace parts by name. A class or function is called with the arguments that the original
-    would get, anything else is used as it is: ``create_app(settings, presence_manager=MyPresenceManager)``.
-    Raises ``TypeError`` for a name that is no part.
+    ``overrides`` replace parts by name: ``create_app(settings, presence_manager=MyPresenceManager)``. A class or
+    function gets what the original would, all else is used as it is. Raises ``TypeError`` for a name that is no part.
     """
     chat_system = compose(settings or Settings(), overrides)
 
@@ -89,22 +89,20 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     parts = Parts(overrides)
     make = parts.make
     clock = overrides.get("clock", utc_now)
-    instance_id = settings.instance_id
     secret_key = settings.secret_key or secrets.token_urlsafe(32)
-    recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=instance_id)
+    recorder = make("recorder", recorder_for, trace_file=settings.trace_file, instance_id=settings.instance_id)
     traffic = make("traffic", Traffic)
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
     tickets = make("tickets", shared.tickets)
     push_queue = make("push_queue", shared.push_queue)
-
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
         "message_router",
         MessageRouter,
         broker=make("broker", shared.broker),
-        instance_id=instance_id,
+        instance_id=settings.instance_id,
         recorder=recorder,
         signer=Signer(secret_key),
         max_message_size=settings.max_message_size,
@@ -128,7 +126,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         ConnectionManager,
         max_connections_per_user=settings.max_connections_per_user,
         max_connections=settings.max_connections_per_instance,
-        instance_id=instance_id,
+        instance_id=settings.instance_id,
         clock=clock,
         recorder=recorder,
         outbox_frames=settings.outbox_frames,
@@ -144,6 +142,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         lease_s=settings.presence_lease_s,
         recorder=recorder,
     )
+    attendance = make("attendance", Attendance, presence_manager=presence_manager)
     feeds = make(
         "conversation_feeds",
         ConversationFeeds,
@@ -167,9 +166,10 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         presence_manager=presence_manager,
         conversation_feeds=feeds,
         memberships=memberships,
+        attendance=attendance,
         replay=make("replay", Replay, store=store, connections=connection_manager, clock=clock),
         event_bus=event_bus,
-        instance_id=instance_id,
+        instance_id=settings.instance_id,
         clock=clock,
     )
     confirmations = make("delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, clock=clock)
@@ -185,7 +185,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     notifications = make(
         "notification_service",
         NotificationService,
-        queue=make("message_queue", MessageQueue, queue=push_queue, queue_name="push", worker=instance_id),
+        queue=make("message_queue", MessageQueue, queue=push_queue, queue_name="push", worker=settings.instance_id),
         provider=push_provider,
         recorder=recorder,
     )
@@ -204,7 +204,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         PushFallback,
         event_bus=event_bus,
         store=store,
-        presence_manager=presence_manager,
+        attendance=attendance,
         notifications=notifications,
         clock=clock,
         patience_s=settings.heartbeat_timeout_s,

@@ -1,6 +1,7 @@
 """uvicorn's two protocols, with bounds where they have none: on time, on memory, and on the number of sockets."""
 
 import asyncio
+from typing import TypeVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -187,9 +188,9 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self.conn.fail(code)
             self.handle_parser_exception()
 
-    def _abort_later(self) -> None:
+    def _abort_later(self, after_s: float | None = None) -> None:
         if self._abort_timer is None:
-            self._abort_timer = self.loop.call_later(LOOK_S, self._abort)
+            self._abort_timer = self.loop.call_later(LOOK_S if after_s is None else after_s, self._abort)
 
     def _abort(self) -> None:
         self.bounds.stalled += 1
@@ -208,6 +209,9 @@ def _is_utf8(pieces: list[bytes]) -> bool:
     return True
 
 
-def guarded_protocols(bounds: SocketBounds) -> tuple[type[GuardedHttp], type[GuardedWebSocket]]:
-    """Both, for the sockets of one server: uvicorn makes one object of them for each."""
-    return type("Http", (GuardedHttp,), {"bounds": bounds}), type("WebSocket", (GuardedWebSocket,), {"bounds": bounds})
+Guarded = TypeVar("Guarded", GuardedHttp, GuardedWebSocket)
+
+
+def guarded_by(bounds: SocketBounds, protocol: type[Guarded]) -> type[Guarded]:
+    """The protocol for the sockets of one server: uvicorn makes one object of it for each."""
+    return type(protocol.__name__, (protocol,), {"bounds": bounds})

@@ -1,5 +1,6 @@
 """The server process: uvicorn, with a drain before it stops."""
 
+import gc
 import signal
 import socket
 import ssl
@@ -9,7 +10,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from reference_impl.chat_system import ChatSystem
-from reference_impl.guards import guarded_protocols
+from reference_impl.direct_websocket import DirectWebSocket
+from reference_impl.guards import GuardedHttp, GuardedWebSocket, guarded_by
 from reference_impl.logs import log_config
 from reference_impl.settings import Settings
 
@@ -30,6 +32,11 @@ class ChatServer(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts everything. What is there by then stays: looking for garbage in it would halt the server for 0.1 s."""
+        await super().startup(sockets)
+        gc.freeze()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting, drains, then stops everything else."""
         for listener in self.servers:
@@ -43,13 +50,13 @@ def build_server(app: FastAPI, settings: Settings, host: str, port: int) -> Chat
     """A server for ``app`` that is ready to ``serve()``. Port 0 takes a free one. Raises ``ValueError``."""
     settings.require_safe_host(host)
     chat: ChatSystem = app.state.chat
-    http, websocket = guarded_protocols(chat.services.doors.sockets)
+    bounds = chat.services.doors.sockets
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=http,
-        ws=websocket,  # uvicorn's sans-I/O one: the only implementation with write flow control
+        http=guarded_by(bounds, GuardedHttp),
+        ws=guarded_by(bounds, DirectWebSocket) if settings.direct_sockets else guarded_by(bounds, GuardedWebSocket),
         ws_max_size=settings.max_message_size,
         ws_per_message_deflate=False,  # costs memory per connection, and leaks by length what it compresses (CRIME)
         ws_ping_interval=None,  # our heartbeat carries the head of the conversation, too

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     presence_lease_s: Seconds = 30
     outbox_frames: Positive = 256
     outbox_bytes: Positive = 1024 * 1024
+    direct_sockets: bool = True
+    """Off: every frame goes through ASGI messages, as under a server that is not ours. Same promises, more work."""
     drain_timeout_s: Seconds = 10
     push_webhook_url: str | None = None
     """Where notifications for absent users are posted. None: they are only noted in the log, without their text."""

@@ -5,10 +5,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from course.workbench.forks import FORKS
 from course.workbench.postgres_server import PostgresServer
 from course.workbench.redis_cluster import RedisCluster
 from course.workbench.redis_server import RedisServer
 from tests import frame_check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_fork_server() -> Iterator[None]:
+    """All labs of this process share it."""
+    with FORKS.kept():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,26 +2,30 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.ports import Transport
 from reference_impl.core.trace import HopRecorder
+from reference_impl.model.envelope import EncodedFrame
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 class FakeTransport(Transport):
-    """A socket that notes what it was given. ``reading`` cleared, it stalls; ``fail_*`` set, it raises."""
+    """A socket that notes what it was given. After ``stall()`` its peer does not read; ``fail_*`` set, it raises."""
 
     def __init__(self, *, fail_accept: bool = False, fail_send: bool = False) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self.sent: list[str] = []
+        self.writes: list[int] = []
+        """How many frames came in each write."""
         self.closed: tuple[int, str] | None = None
         self.fail_accept = fail_accept
         self.fail_send = fail_send
-        self.reading = asyncio.Event()
-        self.reading.set()
+        self.is_stalled = False
         self.accepting = asyncio.Event()
         self.accepting.set()
 
@@ -30,15 +34,34 @@ class FakeTransport(Transport):
         if self.fail_accept:
             raise OSError("the peer is gone")
 
-    async def send_text(self, text: str) -> None:
-        await self.reading.wait()
+    @property
+    def is_writable(self) -> bool:
+        return not self.is_stalled and not self.is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed is not None
+
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        assert self.is_writable
         if self.fail_send:
             raise OSError("the peer is gone")
-        self.sent.append(text)
+        self.writes.append(len(frames))
+        self.sent += [frame.text for frame in frames]
 
-    async def close(self, code: int, reason: str) -> None:
-        await self.reading.wait()
-        self.closed = (code, reason)
+    def close(self, code: int, reason: str) -> None:
+        if self.closed is None:
+            self.closed = (code, reason)
+            self.on_change()
+
+    def stall(self) -> None:
+        """The peer stops reading."""
+        self.is_stalled = True
+
+    def read_on(self) -> None:
+        """It reads again."""
+        self.is_stalled = False
+        self.on_change()
 
     def frames(self) -> list[dict[str, Any]]:
         """What was sent, decoded."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 from course.errors import UserError
 from course.workbench import carry
 from course.workbench.fault_proxy import FaultProxy
+from course.workbench.forks import FORKS, can_fork
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.jupyter_proxy import for_browser
@@ -26,7 +27,8 @@ class Cluster:
     ``settings`` are the server's, by their names without ``CHAT_``. ``overrides`` are parts of the server to
     replace, by name; a class that was defined in a notebook cell travels to the processes by value. ``make_app``
     returns another server to run instead. With ``traced`` the instances record their hops; with ``breakable``
-    each reaches Redis over a link of its own.
+    each reaches Redis over a link of its own. With ``forked`` they start as copies of one process, if this system
+    can do that: faster, and with less memory; without, as in production, each is a program of its own.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Cluster:
         first_port: int = 0,
         traced: bool = False,
         breakable: bool = False,
+        forked: bool = True,
     ) -> None:
         if instances < 1:
             raise UserError("a lab needs at least one instance")
@@ -58,6 +61,7 @@ class Cluster:
         self._make_app = make_app
         self._traced = traced
         self._breakable = breakable
+        self._forks = FORKS if forked and can_fork() else None
         self.links: dict[int, FaultProxy] = {}
         self._guarded: GuardedFolder | None = None
 
@@ -65,6 +69,8 @@ class Cluster:
         """Returns when all instances serve. Leaves nothing behind when one of them does not."""
         self._guarded = GuardedFolder("breakwire-lab-")
         self.folder = self._guarded.path
+        if self._forks is not None:
+            self._forks.join(child_environment({}))  # it gets ready while Redis starts
         try:
             self.database_url = absolute_database_url(self.database_url or f"sqlite:///{self.folder / 'chat.db'}")
             await self.redis.start()
@@ -87,8 +93,11 @@ class Cluster:
         await asyncio.gather(*(instance.stop() for instance in self.instances))
         await asyncio.gather(*(link.stop() for link in self.links.values()))
         await self.redis.stop()
-        if self._guarded is not None:
-            await asyncio.to_thread(self._guarded.remove)
+        guarded, self._guarded = self._guarded, None
+        if guarded is not None:
+            await asyncio.to_thread(guarded.remove)
+            if self._forks is not None:
+                await asyncio.to_thread(self._forks.leave)
 
     async def drain(self) -> None:
         """Ends all instances in order, as SIGTERM does."""
@@ -132,7 +141,7 @@ class Cluster:
         environment = child_environment({f"CHAT_{key}": value for key, value in settings.items()})
         port = self.first_port + number if self.first_port else 0
         job = Job(host=self.host, port=port, **cargo)
-        return InstanceProcess(name, job, environment, self.folder / f"instance-{number}.log")
+        return InstanceProcess(name, job, environment, self.folder / f"instance-{number}.log", self._forks)
 
     def _pack(self) -> dict[str, Any]:
         """What travels to the instances, as files: the job's fields that name them."""

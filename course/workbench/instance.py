@@ -26,6 +26,7 @@ import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
+from course.workbench.fork_server import end
 from reference_impl.app import create_app
 from reference_impl.logs import log_config
 from reference_impl.server import build_server
@@ -46,6 +47,10 @@ class Job(msgspec.Struct, kw_only=True):
     """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
     usual_logs: bool = False
     """Whether such an app logs as uvicorn does by itself, and not as the reference server does."""
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    """All of it, the server's settings included: a fork has that of the process it comes from."""
+    folder: str = "."
+    """Where to run."""
     peer_urls: list[str] = msgspec.field(default_factory=list)
     """The other instances, where they are known already. At the first start the owner tells them later."""
 
@@ -78,7 +83,13 @@ def main() -> int:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # also for the threads to come
     owner = Owner()
-    job = msgspec.json.decode(owner.questions.readline(), type=Job)
+    order = owner.questions.readline()
+    if not order:
+        return 1  # the owner has thought better of it
+    job = msgspec.json.decode(order, type=Job)
+    os.environ.clear()
+    os.environ.update(job.environment)
+    os.chdir(job.folder)
     try:
         listener = _bind(job.host, job.port)
         server, snapshot = _make_server(job)
@@ -87,7 +98,8 @@ def main() -> int:
         return 2
     failures = _note_failed_starts(server.config.app)
     try:
-        asyncio.run(_serve(server, listener, owner, snapshot))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:  # uvicorn's choice: uvloop
+            runner.run(_serve(server, listener, owner, snapshot))
     except SystemExit:  # uvicorn's word for a start that failed
         if failures:
             owner.say({"error": _readable(failures[0])})
@@ -188,4 +200,4 @@ def _readable(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -13,24 +13,31 @@ from typing import Any, Self
 import msgspec
 
 from course.errors import UserError
+from course.workbench.forks import LONGEST_LINE, ROOT, ForkedProcess, SharedForkServer
 from course.workbench.instance import Job
 
 START_DEADLINE_S = 20.0
 ANSWER_DEADLINE_S = 5.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class InstanceProcess:
-    """A server process that can not outlive us: it watches the pipe that we hold."""
+    """A server process that can not outlive us: it watches the pipe that we hold.
 
-    def __init__(self, name: str, job: Job, environment: dict[str, str], log: Path) -> None:
+    With ``forks`` it is a fork of that server, else a program that starts from nothing.
+    """
+
+    def __init__(
+        self, name: str, job: Job, environment: dict[str, str], log: Path, forks: SharedForkServer | None = None
+    ) -> None:
         self.name = name
         self.instance_id = environment.get("CHAT_INSTANCE_ID", name)
         self.job = job
+        job.environment, job.folder = environment, str(log.parent)
         self.port = job.port
         self.log = log
         self._environment = environment
-        self._process: Process | None = None
+        self._forks = forks
+        self._process: Process | ForkedProcess | None = None
         self._stdin: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -53,20 +60,17 @@ class InstanceProcess:
 
     async def start(self) -> Self:
         """Returns when it serves. Raises ``UserError`` with what it said."""
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "course.workbench.instance",
-                stdin=PIPE, stdout=PIPE, stderr=log, env=self._environment, cwd=self.log.parent, limit=64 * 1024 * 1024,
-            )  # fmt: skip
+        self._process = await self._launch()
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("a process with pipes has both")
         self._stdin = stdin
         stdin.write(msgspec.json.encode(self.job) + b"\n")
-        answer = await self._first_answer(self._process, stdout)
-        if "error" in answer:
-            await self._process.wait()
-            raise UserError(f"{self.name} did not start: {answer['error']}")
+        try:
+            answer = await self._first_answer(self._process, stdout)
+        except UserError:
+            await self._ended()
+            raise
         self.port = self.job.port = int(answer["port"])  # a restart takes the same one
         self._listener = asyncio.create_task(self._listen(stdout), name=f"answers of {self.name}")
         return self
@@ -123,24 +127,43 @@ class InstanceProcess:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
 
-    async def _first_answer(self, process: Process, stdout: asyncio.StreamReader) -> dict[str, Any]:
+    async def _launch(self) -> Process | ForkedProcess:
+        if self._forks is not None:
+            try:
+                async with asyncio.timeout(START_DEADLINE_S):
+                    return await self._forks.fork(self._environment, self.log)
+            except (OSError, TimeoutError) as error:
+                raise UserError(f"{self.name} did not start: {error}") from error
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "course.workbench.instance",
+                stdin=PIPE, stdout=PIPE, stderr=log, env=self._environment, cwd=self.log.parent, limit=LONGEST_LINE,
+            )  # fmt: skip
+
+    async def _first_answer(self, process: Process | ForkedProcess, stdout: asyncio.StreamReader) -> dict[str, Any]:
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 line = await stdout.readline()
         except TimeoutError:
             process.kill()
             line = b""
+        except ConnectionResetError:  # it has ended before it read what it should run
+            line = b""
         if not line:
             await process.wait()
             raise UserError(f"{self.name} did not start; its log ends:\n{self.log_tail()}")
-        return msgspec.json.decode(line, type=dict[str, Any])
+        answer = msgspec.json.decode(line, type=dict[str, Any])
+        if "error" in answer:
+            raise UserError(f"{self.name} did not start: {answer['error']}")
+        return answer
 
     async def _listen(self, stdout: asyncio.StreamReader) -> None:
-        async for line in stdout:
-            answer = msgspec.json.decode(line)
-            waiting = self._answers.get(answer.get("id"))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(answer["snapshot"])
+        with contextlib.suppress(ConnectionResetError):  # it has ended before it read a question
+            async for line in stdout:
+                answer = msgspec.json.decode(line)
+                waiting = self._answers.get(answer.get("id"))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer["snapshot"])
 
     async def _ended(self) -> None:
         if self._process is None:

@@ -59,6 +59,12 @@ class RedisCluster:
         """It goes on."""
         self.nodes[number].signal(signal.SIGCONT)
 
+    def move_slot(self, slot: int, to: int) -> None:
+        """Gives a slot, that has no keys, to another primary. The new owner is told first."""
+        new_owner = self.nodes[to].ask("CLUSTER", "MYID")
+        for node in sorted(self.nodes, key=lambda node: node is not self.nodes[to]):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", new_owner)
+
     async def __aenter__(self) -> Self:
         return await self.start()
 

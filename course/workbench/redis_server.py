@@ -156,7 +156,7 @@ class RedisServer:
             port = same_port or free_port()
             command = [self.choice.detail, "--port", str(port), "--bind", "127.0.0.1"]
             nothing_on_disk = ["--save", "", "--appendonly", "no", "--dir", "{folder}"]
-            self._own = GuardedFolder("breakwire-redis-", command + nothing_on_disk)
+            self._own = GuardedFolder("breakwire-redis-", command + nothing_on_disk, stop_signal="SIGKILL")
             self.url = f"redis://127.0.0.1:{port}/0"
             with suppress(redis.RedisError, OSError):
                 self.pid = _wait_for_answer(self.url, self._own)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from course.errors import UserError
 from course.workbench.cluster import Cluster
-from course.workbench.process import ROOT
+from course.workbench.forks import ROOT
 from reference_impl.model.errors import Invalid
 from reference_impl.services.authentication_service import AuthenticationService
 
@@ -87,6 +87,7 @@ def _cluster(instances: int, port: int, host: str, redis_url: str | None, databa
         database_url=database_url or given.get("DATABASE_URL"),
         host=host,
         first_port=port,
+        forked=False,
     )
 
 

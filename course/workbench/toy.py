@@ -8,6 +8,7 @@ from typing import Any, Self
 from starlette.applications import Starlette
 
 from course.workbench import carry
+from course.workbench.forks import FORKS, can_fork
 from course.workbench.guarded import GuardedFolder
 from course.workbench.instance import Job
 from course.workbench.process import InstanceProcess, child_environment
@@ -24,16 +25,20 @@ class ToyServer:
     def __init__(self, make_app: Callable[[], Any] | Starlette, *, usual_logs: bool = False) -> None:
         self._make_app = make_app
         self._usual_logs = usual_logs
+        self._forks = FORKS if can_fork() else None
         self._folder: GuardedFolder | None = None
         self._process: InstanceProcess | None = None
 
     async def __aenter__(self) -> Self:
         self._folder = GuardedFolder("breakwire-toy-")
         folder = self._folder.path
+        environment = child_environment({})
+        if self._forks is not None:
+            self._forks.join(environment)
         try:
             app_file = carry.write(self._make_app, folder / "app.pickle")
             job = Job(host="127.0.0.1", port=0, app_file=app_file, usual_logs=self._usual_logs)
-            self._process = InstanceProcess("the toy server", job, child_environment({}), folder / "toy.log")
+            self._process = InstanceProcess("the toy server", job, environment, folder / "toy.log", self._forks)
             await self._process.start()
         except BaseException:
             await self.stop()
@@ -49,8 +54,11 @@ class ToyServer:
         """Ends the process. Idempotent."""
         if self._process is not None:
             await self._process.stop()
-        if self._folder is not None:
-            await asyncio.to_thread(self._folder.remove)
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(folder.remove)
+            if self._forks is not None:
+                await asyncio.to_thread(self._forks.leave)
 
     async def kill(self) -> None:
         """SIGKILL: it gets no chance to clean up."""

@@ -4,20 +4,23 @@ from collections.abc import Callable
 
 from reference_impl.adapters.redis_client import RedisLink, redis_client
 from reference_impl.adapters.redis_listener import RedisListener
+from reference_impl.adapters.redis_publisher import RedisPublisher
 from reference_impl.core.ports import Broker, MessageHandler
 from reference_impl.model.health import Health
 
 
 class RedisBroker(Broker):
-    """One connection listens, whatever the number of channels; publishing goes over the link for commands."""
+    """One connection listens, whatever the number of channels, and one publishes."""
 
     def __init__(self, url: str, link: RedisLink, *, prefix: str = "") -> None:
         self._prefix = prefix
         self._link = link
         self._on_message: MessageHandler = _nobody
         self._on_gap: Callable[[], None] = lambda: None
+        client = redis_client(url)
+        self._publisher = RedisPublisher(client)
         self._listener = RedisListener(
-            lambda: redis_client(url),
+            client,
             own_channel=prefix + "ws:listener",
             on_message=lambda channel, payload: self._on_message(channel.removeprefix(prefix), payload),
             on_gap=lambda: self._on_gap(),
@@ -30,8 +33,8 @@ class RedisBroker(Broker):
 
     async def publish(self, channel: str, payload: bytes) -> int:
         """One PUBLISH; returns the number of listening instances."""
-        async with self._link.commands("publishing") as redis:
-            return int(await redis.publish(self._prefix + channel, payload))
+        with self._link.attempt("publishing"):
+            return int(await self._publisher.ask("PUBLISH", self._prefix + channel, payload))
 
     async def subscribe(self, channel: str) -> bool:
         """Subscribes and waits for Redis to confirm it."""
@@ -51,8 +54,9 @@ class RedisBroker(Broker):
         return self._link.health("broker", is_listening=self.is_live)
 
     async def stop(self) -> None:
-        """Ends the listener and the link. Idempotent."""
+        """Ends the listener, the publisher and the link. Idempotent."""
         await self._listener.stop()
+        await self._publisher.stop()
         await self._link.stop()
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from reference_impl.adapters.redis_client import CLUSTER_SUFFIX, RedisLink, cluster_client, redis_client
 from reference_impl.adapters.redis_listener import RedisListener
+from reference_impl.adapters.redis_publisher import RedisPublisher
 from reference_impl.core.ports import Broker, MessageHandler
 from reference_impl.model.health import Health
 
@@ -31,7 +32,7 @@ class Node(NamedTuple):
 
 
 class RedisClusterBroker(Broker):
-    """One connection listens to each primary that owns channels of ours.
+    """One connection listens to each primary that owns channels of ours, and one publishes there.
 
     In a cluster, PUBLISH goes to every node and is passed on by all of them: what one message costs grows with the
     cluster. SPUBLISH goes to the one node whose slot the channel's name falls into, and only who listens there gets
@@ -50,6 +51,8 @@ class RedisClusterBroker(Broker):
         self._on_gap: Callable[[], None] = lambda: None
         self._listeners: dict[Node, RedisListener] = {}
         self._owners: dict[str, Node] = {}  # channel, with the prefix -> where we listen to it
+        self._publishers: dict[Node, RedisPublisher] = {}
+        self._in_order = asyncio.Lock()
         self._unsettled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -59,9 +62,23 @@ class RedisClusterBroker(Broker):
         self._task = asyncio.create_task(self._watch(), name="redis cluster watch")
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        """One SPUBLISH to the channel's own node; returns the number of listening instances."""
-        async with self._link.commands("publishing") as redis:
-            return int(await redis.spublish(self._prefix + channel, payload))
+        """One SPUBLISH to the channel's own node, or a second to where that says it has moved."""
+        name = self._prefix + channel
+        with self._link.attempt("publishing"):
+            async with self._in_order:  # while the cluster is not known yet, this is the queue
+                owner = await self._owner_of(name)
+                if owner is None:
+                    raise ConnectionError("the cluster does not say who owns the channel")
+                receivers = self._publisher_at(owner).ask("SPUBLISH", name, payload)
+            try:
+                return int(await receivers)
+            except MovedError as moved:
+                self._unsettled.set()
+                owner = Node(moved.host or owner.host, int(moved.port))
+                return int(await self._publisher_at(owner).ask("SPUBLISH", name, payload))
+            except (RedisError, OSError):
+                self._unsettled.set()
+                raise
 
     async def subscribe(self, channel: str) -> bool:
         """Subscribes at the node that owns the channel, and waits for it to confirm."""
@@ -92,13 +109,15 @@ class RedisClusterBroker(Broker):
         return self._link.health("broker", is_listening=self.is_live)
 
     async def stop(self) -> None:
-        """Ends the watch, the listeners and the links. Idempotent."""
+        """Ends the watch, the listeners, the publishers and the links. Idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
+        parts: list[RedisListener | RedisPublisher] = [*self._listeners.values(), *self._publishers.values()]
+        await asyncio.gather(*(part.stop() for part in parts))
         self._listeners.clear()
+        self._publishers.clear()
         await self._cluster.aclose()
         await self._link.stop()
 
@@ -135,6 +154,9 @@ class RedisClusterBroker(Broker):
             moved |= await self._listener_at(owner).subscribe(name)
         for node in self._listeners.keys() - set(self._owners.values()):
             await self._listeners.pop(node).stop()
+        primaries = {Node(str(node.host), int(node.port)) for node in self._cluster.get_primaries()}
+        for node in self._publishers.keys() - primaries:
+            await self._publishers.pop(node).stop()
         if moved:
             self._on_gap()
 
@@ -151,7 +173,7 @@ class RedisClusterBroker(Broker):
     def _listener_at(self, node: Node) -> RedisListener:
         if node not in self._listeners:
             listener = RedisListener(
-                lambda: self._client_of(node),
+                self._client_of(node),
                 own_channel=self._prefix + "ws:listener",
                 on_message=lambda name, payload: self._on_message(name.removeprefix(self._prefix), payload),
                 on_gap=lambda: self._on_gap(),
@@ -163,8 +185,13 @@ class RedisClusterBroker(Broker):
             listener.start()
         return self._listeners[node]
 
+    def _publisher_at(self, node: Node) -> RedisPublisher:
+        if node not in self._publishers:
+            self._publishers[node] = RedisPublisher(self._client_of(node))
+        return self._publishers[node]
+
     def _client_of(self, node: Node) -> Redis:
-        """A client for one node, with the sign-in and the encryption of the cluster's URL."""
+        """What leads to one node, with the sign-in and the encryption of the cluster's URL."""
         sign_in, at, _ = self._url.netloc.rpartition("@")
         host = f"[{node.host}]" if ":" in node.host else node.host
         return redis_client(urlunsplit(self._url._replace(netloc=f"{sign_in}{at}{host}:{node.port}")))

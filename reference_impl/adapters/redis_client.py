@@ -1,8 +1,8 @@
 """How this server talks to Redis: one place for timeouts, retries and what a failure means."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -64,30 +64,40 @@ class RedisLink:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        make_client = cluster_client if is_cluster(url) else redis_client
+        self._is_cluster = is_cluster(url)
+        make_client = cluster_client if self._is_cluster else redis_client
         self._redis = cast(Redis, make_client(url, timeout_s=timeout_s))
         self.breaker = CircuitBreaker(FAILURES, PAUSE_S)
 
-    @asynccontextmanager
-    async def commands(self, doing: str) -> AsyncIterator[Redis]:
-        """The client. Whatever redis raises in the block comes out as ``Unavailable``, and so does any command
-        while the circuit is open, without being tried. Whoever is cancelled in the block, is cancelled.
+    @contextmanager
+    def attempt(self, doing: str) -> Iterator[None]:
+        """Whatever redis raises in the block comes out as ``Unavailable``, and so does any attempt while the circuit
+        is open: then the block is not run.
         """
         loop = asyncio.get_running_loop()
-        cancelled_before = _cancel_requests()
         permit = self.breaker.admit(loop.time())
         if permit is None:
             raise Unavailable(f"{doing}: Redis was away a moment ago")
         try:
-            # A cluster's client that does not know the cluster yet would send its first commands to any node.
-            await self._redis.initialize()
-            yield self._redis
+            yield
             self.breaker.succeeded(permit, loop.time())
         except MovedError as error:
-            raise Unavailable(f"{doing}: this Redis is a node of a cluster; use redis+cluster:// in its URL") from error
+            plain = "this Redis is a node of a cluster; use redis+cluster:// in its URL"
+            why = "its part of the cluster is moving from node to node" if self._is_cluster else plain
+            raise Unavailable(f"{doing}: {why}") from error
         except (RedisError, OSError, TimeoutError) as error:
             self.breaker.failed(permit, loop.time())
             raise Unavailable(f"{doing}: Redis is away ({type(error).__name__})") from error
+
+    @asynccontextmanager
+    async def commands(self, doing: str) -> AsyncIterator[Redis]:
+        """An attempt with the client. Whoever is cancelled in the block, is cancelled."""
+        cancelled_before = _cancel_requests()
+        try:
+            with self.attempt(doing):
+                # A cluster's client that does not know the cluster yet would send its first commands to any node.
+                await self._redis.initialize()
+                yield self._redis
         finally:
             # The client sends under `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation that
             # comes just then. Its task would go on for ever, and whoever waits for its end with it.

@@ -173,22 +173,24 @@ class MemoryStore(Store):
             for name in conversation_ids
         }
 
-    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+    async def uncovered_conversations(self, after: str, limit: int) -> dict[str, int]:
         """Looks through all conversations."""
-        names = [name for name, one in self._conversations.items() if self._covered.get(name, 0) < one.seq]
-        return [name for name in sorted(names) if name > after][:limit]
+        heads = {name: one.seq for name, one in self._conversations.items() if self._covered.get(name, 0) < one.seq}
+        return {name: heads[name] for name in [name for name in sorted(heads) if name > after][:limit]}
 
-    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
-        """Who is behind."""
+    async def uncovered(
+        self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
+    ) -> dict[str, Uncovered]:
+        """How far each is."""
         found = {}
         for name in conversation_ids:
             if (conversation := self._conversations.get(name)) is not None:
                 covered = {
                     user_id: self._positions.get((name, user_id, PositionKind.COVERED), 0)
                     for user_id in conversation.participant_ids
+                    if user_ids is None or user_id in user_ids
                 }
-                behind = {user_id: seq for user_id, seq in covered.items() if seq < conversation.seq}
-                found[name] = Uncovered(conversation.seq, behind)
+                found[name] = Uncovered(conversation.seq, covered)
         return found
 
     async def mark_covered(self, up_to: dict[str, int]) -> None:

@@ -18,7 +18,6 @@ COLUMN = {
     PositionKind.COVERED: participants.c.last_covered_seq,
 }
 
-
 MEMBER = (participants.c.conversation_id, participants.c.user_id)
 STORED = Prepared(
     select(*MEMBER, conversations.c.seq, *COLUMN.values())
@@ -74,21 +73,23 @@ class SqlPositionStore:
         )
         return {row.conversation_id: row.unread for row in await self._database.rows(query)}
 
-    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
+    async def uncovered_conversations(self, after: str, limit: int) -> dict[str, int]:
         """By the index of them, which is short."""
         is_uncovered = conversations.c.covered_seq < conversations.c.seq
-        query = select(conversations.c.id).where(is_uncovered, conversations.c.id > after)
+        query = select(conversations.c.id, conversations.c.seq).where(is_uncovered, conversations.c.id > after)
         query = query.order_by(conversations.c.id).limit(limit)
-        return [row.id for row in await self._database.rows(query)]
+        return {row.id: row.seq for row in await self._database.rows(query)}
 
-    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
-        """One query, so that the head and who is behind it belong together."""
-        is_behind = (participants.c.conversation_id == conversations.c.id) & (
-            participants.c.last_covered_seq < conversations.c.seq
-        )
+    async def uncovered(
+        self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
+    ) -> dict[str, Uncovered]:
+        """One query, so that the heads and how far their members are belong together."""
+        member = participants.c.conversation_id == conversations.c.id
+        if user_ids is not None:
+            member &= participants.c.user_id.in_(user_ids)
         query = (
             select(conversations.c.id, conversations.c.seq, participants.c.user_id, participants.c.last_covered_seq)
-            .select_from(conversations.outerjoin(participants, is_behind))
+            .select_from(conversations.outerjoin(participants, member))
             .where(conversations.c.id.in_(conversation_ids))
         )
         found: dict[str, Uncovered] = {}

@@ -1,10 +1,9 @@
-"""The one reader of a connected socket."""
+"""What a connected socket says."""
 
 import asyncio
 import logging
 import time
 
-from fastapi import WebSocket
 from msgspec import UNSET
 
 from reference_impl.api.deps import Services
@@ -36,73 +35,65 @@ GOODBYES = (1000, 1001)
 
 
 class SocketSession:
-    """Reads frames, has them acted on, and answers through the connection's outbox.
+    """Takes the frames of one connected socket, has them acted on, and answers through the connection's outbox.
 
     A frame that is wrong gets an ``error`` frame and the connection stays. Nothing a client sends ends in
     silence.
     """
 
+    __slots__ = ("_actions", "_pace", "_services", "_strikes", "connection", "conversation_id", "is_lost")
+
     def __init__(
-        self,
-        websocket: WebSocket,
-        services: Services,
-        identity: Identity,
-        conversation_id: str | None,
-        connection_id: str,
+        self, services: Services, identity: Identity, conversation_id: str | None, connection: Connection
     ) -> None:
+        self.connection = connection
+        self.conversation_id = conversation_id
         self.is_lost = True
         """Whether the peer vanished, as far as is known. False once it has said goodbye."""
-        self._websocket = websocket
         self._services = services
-        self._conversation_id = conversation_id
-        self._connection: Connection = services.connections.connection_manager.connections_by_id[connection_id]
-        self._actions = FrameActions(services, identity, self._connection, conversation_id, self._answer)
+        self._actions = FrameActions(services, identity, connection, conversation_id, self._answer)
         self._strikes = 0
         settings = services.settings
         pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
         self._pace = FramePace(pace, asyncio.get_running_loop().time())
 
-    async def run(self, *, resume_from: int | None = None) -> None:
-        """Returns when the peer has gone, or the server has closed the connection."""
-        if resume_from is not None and self._conversation_id is not None:
-            self._actions.resume(self._conversation_id, resume_from)
-        reader = asyncio.create_task(self._read(), name=f"reader {self._connection.connection_id}")
-        writer_ended = asyncio.create_task(self._connection.written())
+    def resume(self, last_seq: int) -> None:
+        """Begins to send what was missed. For a connection on one conversation."""
+        if self.conversation_id is not None:
+            self._actions.resume(self.conversation_id, last_seq)
+
+    async def take(self, raw: str | None) -> None:
+        """Acts on one frame; None is a binary one. Call it for one after the other, in the order they came."""
+        self.connection.heard()
+        if wait_s := self._pace.wait_s(asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
+        began = time.perf_counter()
         try:
-            await asyncio.wait({reader, writer_ended}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            reader.cancel()
-            writer_ended.cancel()
-            results = await asyncio.gather(reader, writer_ended, return_exceptions=True)
-            await self._actions.stop()
-        if isinstance(results[0], Exception):
-            logger.error("connection %s: the reader failed", self._connection.connection_id, exc_info=results[0])
+            await self._take(raw)
+        except Exception:
+            logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
             self._tell_of_failure()
-            self._connection.close(CloseCode.INTERNAL_ERROR, "server error")
-            await self._connection.written()
+            self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
+        self._services.traffic.received += 1
+        self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
+        if self._strikes >= MAX_STRIKES:
+            self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
 
-    async def _read(self) -> None:
-        now = asyncio.get_running_loop().time
-        while (event := await self._websocket.receive())["type"] == "websocket.receive":
-            self._connection.heard()
-            if wait_s := self._pace.wait_s(now()):
-                await asyncio.sleep(wait_s)
-            began = time.perf_counter()
-            raw = event.get("text")
-            if raw is None:
-                self._tell_of_frame("unreadable")
-                self._refuse(BadJson("send text frames, not binary ones"))
-            else:
-                await self._take(raw)
-            self._services.traffic.received += 1
-            self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
-            if self._strikes >= MAX_STRIKES:
-                self._connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
-                return
-        self.is_lost = event.get("code") not in GOODBYES
-        self._connection.left(event.get("code") or VANISHED)
+    def left(self, code: int | None) -> None:
+        """The peer has gone, with this close code or with none."""
+        self.is_lost = code not in GOODBYES
+        self.connection.left(code or VANISHED)
 
-    async def _take(self, raw: str) -> None:
+    async def end(self) -> None:
+        """Ends what it has begun, and takes the connection out of everything."""
+        await self._actions.stop()
+        await self._services.connections.disconnect(self.connection.connection_id, lost=self.is_lost)
+
+    async def _take(self, raw: str | None) -> None:
+        if raw is None:
+            self._tell_of_frame("unreadable")
+            self._refuse(BadJson("send text frames, not binary ones"))
+            return
         try:
             self._services.connections.message_router.check_size(len(raw.encode("utf-8", "surrogatepass")))
             frame = parse_client_frame(raw)
@@ -132,13 +123,13 @@ class SocketSession:
             client_message_id=UNSET if client_message_id is None else client_message_id,
             retry_after=round(error.retry_after, 3) if isinstance(error, RateLimited) else UNSET,
         )
-        self._answer(data, self._conversation_id)
+        self._answer(data, self.conversation_id)
 
     def _tell_of_frame(self, frame_type: str) -> None:
-        connection, now = self._connection, self._services.clock()
+        connection, now = self.connection, self._services.clock()
         self._services.event_bus.publish(
             create_frame_event(
-                frame_type, connection.user_id, connection.connection_id, self._conversation_id, timestamp=now
+                frame_type, connection.user_id, connection.connection_id, self.conversation_id, timestamp=now
             )
         )
 
@@ -149,10 +140,10 @@ class SocketSession:
                 "reading from a connection failed; it is closed",
                 source="websocket",
                 timestamp=self._services.clock(),
-                connection_id=self._connection.connection_id,
+                connection_id=self.connection.connection_id,
             )
         )
 
     def _answer(self, data: ServerData, conversation_id: str | None) -> None:
         now = self._services.clock()
-        self._connection.send(encode_frame(data, conversation_id=conversation_id, timestamp=now))
+        self.connection.send(encode_frame(data, conversation_id=conversation_id, timestamp=now))

@@ -1,6 +1,5 @@
 """The WebSocket door: from the handshake to the last frame of one connection."""
 
-import asyncio
 import logging
 from contextlib import suppress
 from typing import Any
@@ -9,9 +8,11 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from msgspec import UNSET
 from uuid_utils import uuid7
 
+from reference_impl.api.asgi_socket import AsgiTransport, run_through_asgi
 from reference_impl.api.deps import Services
+from reference_impl.api.direct_socket import DirectReader, DirectTransport, wire_of
 from reference_impl.api.origins import require_allowed_origin
-from reference_impl.api.sign_in import address_of, chosen_subprotocol, sign_in
+from reference_impl.api.sign_in import address_of, sign_in
 from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
@@ -31,32 +32,6 @@ logger = logging.getLogger(__name__)
 router = APIRouter()
 
 MAX_DEVICE_CHARACTERS = 100
-
-
-class WebSocketTransport(Transport):
-    """The framework's socket as the core's transport. When the peer is gone, it raises what sockets raise."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self._accepted = False
-
-    async def accept(self) -> None:
-        """Completes the handshake, once."""
-        if not self._accepted:
-            await self._websocket.accept(subprotocol=chosen_subprotocol(self._websocket))
-            self._accepted = True
-
-    async def send_text(self, text: str) -> None:
-        """Sends one text frame; waits while the peer's side of the network is full. Raises ``OSError``."""
-        try:
-            await self._websocket.send({"type": "websocket.send", "text": text})
-        except WebSocketDisconnect as error:
-            raise ConnectionError("the peer is gone") from error
-
-    async def close(self, code: int, reason: str) -> None:
-        """Sends the close frame, unless the peer is gone."""
-        with suppress(RuntimeError, OSError, WebSocketDisconnect):
-            await self._websocket.close(code, reason)
 
 
 @router.websocket("/ws/{conversation_id}")
@@ -80,7 +55,8 @@ async def _serve_logged(websocket: WebSocket, conversation_id: str | None) -> No
 
 async def _serve(websocket: WebSocket, conversation_id: str | None, connection_id: str) -> None:
     services: Services = websocket.app.state.services
-    transport = WebSocketTransport(websocket)
+    wire = wire_of(websocket)
+    transport = AsgiTransport(websocket) if wire is None else DirectTransport(websocket, wire)
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
     try:
         await transport.accept()
@@ -95,14 +71,17 @@ async def _serve(websocket: WebSocket, conversation_id: str | None, connection_i
         code = _close_code_for(error)
         services.traffic.refused[code] += 1
         services.traffic.errors[error.code] += 1
-        await transport.close(code, error.message)
+        with suppress(OSError, RuntimeError, WebSocketDisconnect):  # gone already
+            await websocket.close(code, error.message)
         return
-    session = SocketSession(websocket, services, identity, conversation_id, connection_id)
-    try:
-        await session.run(resume_from=last_seq)
-    finally:
-        # In a task of its own: whatever ends this one must not leave half a connection behind.
-        await asyncio.shield(services.connections.disconnect(connection_id, lost=session.is_lost))
+    connection = services.connections.connection_manager.connections_by_id[connection_id]
+    session = SocketSession(services, identity, conversation_id, connection)
+    if last_seq is not None:
+        session.resume(last_seq)
+    if isinstance(transport, AsgiTransport):
+        await run_through_asgi(websocket, transport, session)
+    else:
+        DirectReader(transport.wire, session)
 
 
 async def _connect(

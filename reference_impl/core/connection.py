@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Transport
 from reference_impl.core.trace import HopRecorder
 from reference_impl.core.traffic import Traffic
+from reference_impl.core.turn import Turn
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import EncodedFrame
 
@@ -20,24 +22,23 @@ logger = logging.getLogger(__name__)
 VANISHED = 1006
 """RFC 6455's code for a connection that ended without a close frame."""
 
-CLOSE_DEADLINE_S = 5.0
-"""How long a close frame may wait for a peer that does not read."""
+LARGEST_WRITE = 64 * 1024
+"""Bytes handed to the network at once; after that, whether the peer reads decides."""
 
-STALLED_DEADLINE_S = 30.0
-"""How long a peer whose outbox was thrown away may take to read what is on the network already, and the close
-frame behind it. After that the connection ends without one.
+WRITE_NOW = 64
+"""Frames for one socket in one turn of the event loop that are written before its end: its outbox is for a peer that
+reads slowly, not for what comes at once.
 """
-
 
 MAX_OWN_IDS = 64
 """Messages of its own that a connection recognises: those on their way from the store to the members, and some more."""
 
 
 class Connection:
-    """A socket with its record, its outbox and its one writer.
+    """A socket with its record and its outbox.
 
-    Everybody may call ``send``; only the writer task touches the socket. So frames keep their order,
-    no two writes interleave, and nobody waits for somebody else's slow network.
+    Everybody may call ``send``, which only puts a frame into the outbox; ``flush`` alone touches the socket. So frames
+    keep their order, and nobody waits for somebody else's slow network.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Connection:
         outbox: Outbox,
         recorder: HopRecorder,
         traffic: Traffic,
+        turn: Turn,
         *,
         connection_id: str,
         user_id: str,
@@ -80,14 +82,15 @@ class Connection:
         self._transport = transport
         self._recorder = recorder
         self._traffic = traffic
-        self._writer: asyncio.Task[None] | None = None
+        self._turn = turn
+        self._is_due = False
         self._close_with: tuple[int, str] | None = None
-        self._give_up: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
-        """Accepts the socket and starts the writer. Raises what the transport raises."""
+        """Accepts the socket. Raises what the transport raises."""
+        self._transport.on_change = self.flush
         await self._transport.accept()
-        self._writer = asyncio.create_task(self._write(), name=f"writer {self.connection_id}")
 
     def send(self, frame: EncodedFrame) -> bool:
         """Queues a frame. False when it was not taken: the outbox was full (it closes now) or it is closing."""
@@ -102,6 +105,11 @@ class Connection:
             return False
         if self._recorder.on and frame.message_id:
             self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
+        if not self._is_due:
+            self._is_due = True
+            self._turn.add(self.flush)
+        elif len(self.outbox) >= WRITE_NOW:
+            self.flush()
         return True
 
     def name_own_message(self) -> str:
@@ -124,17 +132,13 @@ class Connection:
         return await self.outbox.room_for(frame) and self.send(frame)
 
     def close(self, code: int, reason: str, *, discard: bool = False) -> None:
-        """Asks the writer to close the socket after what is queued, or at once if ``discard``.
-
-        The first close counts; later ones change nothing.
-        """
+        """Closes the socket after what is queued, or at once if ``discard``. The first close counts."""
         if self._close_with is not None:
             return
         self._close_with = (code, reason)
         self.left(code)
         self.outbox.close(discard=discard)
-        if discard and self._writer is not None:
-            self._give_up = asyncio.get_running_loop().call_later(STALLED_DEADLINE_S, self._writer.cancel)
+        self._turn.add(self.flush)
 
     @property
     def is_closing(self) -> bool:
@@ -150,42 +154,59 @@ class Connection:
         """Notes a sign of life."""
         self.last_heard = time.monotonic()
 
-    async def finish(self) -> None:
-        """Ends the writer. Call it once the peer is gone or was told to go. Idempotent."""
+    def finish(self) -> None:
+        """Ends it. Call it once the peer is gone or was told to go. Idempotent."""
         self.left(VANISHED)
         self.close(CloseCode.INTERNAL_ERROR, "connection ended", discard=True)
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
+        self.flush()
 
     async def written(self) -> None:
-        """Returns when the writer has ended: everything queued is on the network, or the peer is dead."""
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        """Returns when it has ended: everything queued and the close frame are on the network, or the peer is gone."""
+        await asyncio.wait([self._ended])
 
-    async def _write(self) -> None:
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Calls this, soon after it has ended as ``written`` means it."""
+        self._ended.add_done_callback(lambda _: call())
+
+    def flush(self) -> None:
+        """Hands what waits to the network, as far as the peer reads, and then a close frame."""
+        self._is_due = False
         try:
-            while (frame := await self.outbox.get()) is not None:
-                if self._recorder.on and frame.message_id:
-                    # Before: the peer may have it before the call returns.
-                    self._hop("written", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
-                await self._transport.send_text(frame.text)
-                self._traffic.sent += 1
-            code, reason = self._close_with or (CloseCode.INTERNAL_ERROR, "")
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
-                await self._transport.close(code, reason)
-        except TimeoutError:
-            logger.info("connection %s did not read its close frame", self.connection_id)
+            self._write()
         except (OSError, RuntimeError) as error:  # what a transport raises when the peer is gone
             logger.debug("connection %s is dead: %s", self.connection_id, error)
-            self.left(VANISHED)
-            self.close(CloseCode.INTERNAL_ERROR, "peer gone", discard=True)
+            self._end("peer gone")
         except Exception:
-            logger.exception("connection %s: the writer failed", self.connection_id)
-            self.close(CloseCode.INTERNAL_ERROR, "server error", discard=True)
-        finally:
-            if self._give_up is not None:
-                self._give_up.cancel()
+            logger.exception("connection %s: writing failed", self.connection_id)
+            self._end("server error")
+
+    def _write(self) -> None:
+        transport = self._transport
+        if transport.is_closed:
+            self._end("peer gone")
+            return
+        while transport.is_writable and (frames := self.outbox.take(LARGEST_WRITE)):
+            if self._recorder.on:
+                self._hop_written(frames)
+            transport.write(frames)
+            self._traffic.sent += len(frames)
+        if self._close_with is not None and not len(self.outbox):
+            transport.close(*self._close_with)
+
+    def _end(self, why: str) -> None:
+        """Nothing more can be written."""
+        self.left(VANISHED)
+        if self._close_with is None:
+            self._close_with = (CloseCode.INTERNAL_ERROR, why)
+        self.outbox.close(discard=True)
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _hop_written(self, frames: list[EncodedFrame]) -> None:
+        """Before they are: the peer may have them before the call returns."""
+        for number, frame in enumerate(frames, 1):
+            if frame.message_id:
+                self._hop("written", frame, waiting=len(frames) - number + len(self.outbox), bytes=self.outbox.bytes)
 
     def _hop(self, hop: str, frame: EncodedFrame, **detail: Any) -> None:
         self._recorder.hop(

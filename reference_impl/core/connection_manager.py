@@ -11,6 +11,7 @@ from reference_impl.core.outbox import Outbox
 from reference_impl.core.ports import Clock, Transport
 from reference_impl.core.trace import HopRecorder
 from reference_impl.core.traffic import Traffic
+from reference_impl.core.turn import Turn
 from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.errors import ConnectionLimitExceeded
 
@@ -45,6 +46,7 @@ class ConnectionManager:
         self._clock = clock
         self._recorder = recorder or HopRecorder()
         self._traffic = traffic or Traffic()
+        self._turn = Turn()
         self._outbox_limits = (outbox_frames, outbox_bytes)
 
     @property
@@ -82,6 +84,7 @@ class ConnectionManager:
             Outbox(*self._outbox_limits),
             self._recorder,
             self._traffic,
+            self._turn,
             connection_id=connection_id or str(uuid7()),
             user_id=user_id,
             instance_id=self.instance_id,
@@ -117,14 +120,14 @@ class ConnectionManager:
             self._hop("unsubscribed", connection, conversation_id)
 
     async def disconnect(self, connection_id: str) -> Connection | None:
-        """Removes a connection and ends its writer; None when it was gone already."""
+        """Removes a connection; None when it was gone already."""
         connection = self.index.remove(connection_id)
         if connection is not None:
             self.too_slow += connection.was_too_slow
             self._superseded += connection.outbox.superseded
             if self._recorder.on:
                 self._hop("connection_closed", connection, was_too_slow=connection.was_too_slow)
-            await connection.finish()
+            connection.finish()
             self._traffic.closed[connection.ended_with or VANISHED] += 1
         return connection
 

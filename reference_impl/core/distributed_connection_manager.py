@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from uuid_utils import uuid7
 
+from reference_impl.core.attendance import Attendance
 from reference_impl.core.connection import Connection
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.connection_slots import ConnectionSlots
@@ -14,7 +15,7 @@ from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.memberships import Memberships
 from reference_impl.core.message_router import MessageRouter
-from reference_impl.core.ports import Clock, Transport
+from reference_impl.core.ports import Clock, Transport, Welcome
 from reference_impl.core.presence_manager import PresenceManager
 from reference_impl.core.replay import Replay
 from reference_impl.model.bus_messages import (
@@ -37,13 +38,6 @@ from reference_impl.model.server_frames import presence_data
 logger = logging.getLogger(__name__)
 
 
-class Welcome(Protocol):
-    """Makes the ``connected`` frame of a connection."""
-
-    def __call__(self, connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
-        """``heads``: ``conversation_id`` → the last message before the live ones."""
-
-
 class DistributedConnectionManager:
     """Composes ``ConnectionManager``, ``MessageRouter``, ``PresenceManager`` and the conversation feeds.
 
@@ -60,6 +54,7 @@ class DistributedConnectionManager:
         presence_manager: PresenceManager,
         conversation_feeds: ConversationFeeds,
         memberships: Memberships,
+        attendance: Attendance,
         replay: Replay,
         event_bus: EventBus,
         instance_id: str,
@@ -74,6 +69,7 @@ class DistributedConnectionManager:
         self.is_initialized = False
         self.is_draining = False
         self._memberships = memberships
+        self._attendance = attendance
         self._replay = replay
         self._tasks: set[asyncio.Task[None]] = set()
         self._event_bus = event_bus
@@ -219,8 +215,10 @@ class DistributedConnectionManager:
                     if message.device_type in (None, connection.device_type):
                         connection.send(EncodedFrame(message.frame))
             case MembershipChanged():
+                self._attendance.note_members_changed(message.conversation_id)
                 self._start(self._refresh(message))
             case PresenceChanged():
+                self._attendance.note_presence(message.changes)
                 for change, conversation_ids in message.changes:
                     self._show(change, conversation_ids)
 
@@ -241,6 +239,7 @@ class DistributedConnectionManager:
     def _catch_up(self) -> None:
         """Redis was away: messages may have passed us by, and it may have lost what it knew."""
         self.conversation_feeds.catch_up()
+        self._attendance.note_gap()
         self.connection_slots.renew_soon()
 
     async def _join(self, connection: Connection, conversation_ids: list[str], welcome: Welcome, *, live: bool) -> None:

@@ -1,7 +1,6 @@
-"""The bounded queue between a connection and its one writer."""
+"""The bounded queue between a connection and its socket."""
 
 import asyncio
-from collections import deque
 
 from reference_impl.model.envelope import EncodedFrame
 
@@ -17,6 +16,8 @@ class Outbox:
     lane is full the oldest goes; so they never put a message at risk.
     """
 
+    __slots__ = ("_closed", "_emptier", "_frames", "_latest", "bytes", "max_bytes", "max_frames", "superseded")
+
     def __init__(self, max_frames: int, max_bytes: int) -> None:
         self.max_frames = max_frames
         self.max_bytes = max_bytes
@@ -24,10 +25,9 @@ class Outbox:
         """Of the frames without a key: the others are few and small."""
         self.superseded = 0
         """Frames with a key that were never sent: a newer one came, or the lane was full. Since the start."""
-        self._frames: deque[EncodedFrame] = deque()
+        self._frames: list[EncodedFrame] = []
         self._latest: dict[str, EncodedFrame] = {}
-        self._changed = asyncio.Event()
-        self._emptier = asyncio.Event()
+        self._emptier: asyncio.Event | None = None  # there is one while somebody waits for room
         self._closed = False
 
     def __len__(self) -> int:
@@ -43,13 +43,28 @@ class Outbox:
             return False
         if frame.key is not None:
             self._put_latest(frame.key, frame)
-        elif self._frames and not self._fits(frame, self.max_frames, self.max_bytes):
+            return True
+        frames = self._frames
+        if frames and not self._fits(frame, self.max_frames, self.max_bytes):
             return False
-        else:
-            self._frames.append(frame)
-            self.bytes += frame.size
-        self._changed.set()
+        frames.append(frame)
+        self.bytes += len(frame.data)
         return True
+
+    def take(self, max_bytes: int) -> list[EncodedFrame]:
+        """Takes the next frames out: as many as have ``max_bytes`` together, but one at least; all as a rule."""
+        if self.bytes <= max_bytes:
+            taken, self._frames, self.bytes = self._frames, [], 0
+            if self._latest:
+                taken += self._latest.values()
+                self._latest.clear()
+        else:
+            taken = self._frames[: _how_many(self._frames, max_bytes)]
+            del self._frames[: len(taken)]
+            self.bytes -= sum(frame.size for frame in taken)
+        if self._emptier is not None:
+            self._emptier.set()
+        return taken
 
     async def room_for(self, frame: EncodedFrame) -> bool:
         """Waits until the frame fits into half of the outbox, so that the other half is left for what is live.
@@ -57,36 +72,23 @@ class Outbox:
         False when the outbox was closed meanwhile.
         """
         while not self._closed and self._frames and not self._fits(frame, self.max_frames // 2, self.max_bytes // 2):
-            self._emptier.clear()
+            if self._emptier is None or self._emptier.is_set():
+                self._emptier = asyncio.Event()
             await self._emptier.wait()
         return not self._closed
 
     def close(self, *, discard: bool = False) -> None:
-        """Takes no more frames. What waits is still handed out, unless ``discard``."""
+        """Takes no more frames. What waits can still be taken out, unless ``discard``."""
         self._closed = True
         if discard:
             self._frames.clear()
             self._latest.clear()
             self.bytes = 0
-        self._changed.set()
-        self._emptier.set()
-
-    async def get(self) -> EncodedFrame | None:
-        """The next frame; None when the outbox is closed and empty."""
-        while not self._frames:
-            if self._latest:
-                return self._latest.pop(next(iter(self._latest)))
-            if self._closed:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
-        frame = self._frames.popleft()
-        self.bytes -= frame.size
-        self._emptier.set()
-        return frame
+        if self._emptier is not None:
+            self._emptier.set()
 
     def _fits(self, frame: EncodedFrame, max_frames: int, max_bytes: int) -> bool:
-        return len(self._frames) < max_frames and self.bytes + frame.size <= max_bytes
+        return len(self._frames) < max_frames and self.bytes + len(frame.data) <= max_bytes
 
     def _put_latest(self, key: str, frame: EncodedFrame) -> None:
         if self._latest.pop(key, None) is not None:
@@ -95,3 +97,12 @@ class Outbox:
             del self._latest[next(iter(self._latest))]
             self.superseded += 1
         self._latest[key] = frame
+
+
+def _how_many(frames: list[EncodedFrame], max_bytes: int) -> int:
+    size = 0
+    for number, frame in enumerate(frames):
+        size += frame.size
+        if size > max_bytes:
+            return max(1, number)
+    return len(frames)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from reference_impl.core.access_ports import AccessStore
 from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.envelope import EncodedFrame
 from reference_impl.model.health import Health
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from reference_impl.model.positions import MemberPositions, Position, Uncovered
@@ -23,19 +24,34 @@ MessageHandler = Callable[[str, bytes], None]
 
 
 class Transport(Protocol):
-    """One accepted or acceptable WebSocket, seen from the core."""
+    """One accepted or acceptable WebSocket, seen from the core. Nothing but its handshake waits."""
+
+    on_change: Callable[[], None]
+    """Whoever writes puts a function here. It is called when ``is_writable`` or ``is_closed`` has become true."""
 
     async def accept(self) -> None:
-        """Completes the handshake. A second call does nothing."""
+        """Completes the handshake. A second call does nothing. Raises ``OSError`` when the peer is gone."""
 
-    async def send_text(self, text: str) -> None:
-        """Hands one frame to the network; waits while the peer is not reading.
+    @property
+    def is_writable(self) -> bool:
+        """Whether more may be written. False while the peer does not read what was: that bounds what it costs."""
 
-        Raises ``OSError`` or ``RuntimeError`` when the peer is gone.
-        """
+    @property
+    def is_closed(self) -> bool:
+        """Whether a close frame is on the network, or the peer is gone. Nothing may be written any more."""
 
-    async def close(self, code: int, reason: str) -> None:
-        """Sends a close frame. Does nothing when the peer is gone."""
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        """Hands frames to the network in this order, together if it can. Raises ``OSError`` when the peer is gone."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends a close frame behind what was written. A peer that does not read it is given up after a while."""
+
+
+class Welcome(Protocol):
+    """Makes the ``connected`` frame of a connection."""
+
+    def __call__(self, connection_id: str, conversation_id: str | None, heads: dict[str, int]) -> EncodedFrame:
+        """``heads``: ``conversation_id`` → the last message before the live ones."""
 
 
 class Broker(Protocol):
@@ -43,7 +59,8 @@ class Broker(Protocol):
 
     - At most once: a payload may be lost, without an error. It wakes; the store tells the truth.
     - A payload reaches every subscribed instance, **the publisher's own included**.
-    - Payloads of one publisher on one channel arrive in the order of publishing.
+    - Payloads of one publisher on one channel arrive in the order of the calls to ``publish``. A call need not wait
+      for the one before to return: many can be on their way.
     - After ``subscribe`` has returned True, nothing published from then on is missed while the link holds.
     - After a broken link is back, ``on_gap`` is called, once: anything may have been missed.
     """
@@ -207,11 +224,13 @@ class ConversationStore(Protocol):
     async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
         """``conversation_id`` → ``user_id`` → how far they have come."""
 
-    async def uncovered_conversations(self, after: str, limit: int) -> list[str]:
-        """Up to ``limit`` conversations that are not marked as covered up to their head, by id, behind ``after``."""
+    async def uncovered_conversations(self, after: str, limit: int) -> dict[str, int]:
+        """Those not marked as covered up to their head → that head; by id, the first ``limit`` behind ``after``."""
 
-    async def uncovered(self, conversation_ids: Sequence[str]) -> dict[str, Uncovered]:
-        """Each one's head and the members who are behind it, as of one moment."""
+    async def uncovered(
+        self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
+    ) -> dict[str, Uncovered]:
+        """Each one's head and how far its members are covered, as of one moment; of ``user_ids`` alone, if given."""
 
     async def mark_covered(self, up_to: dict[str, int]) -> None:
         """``conversation_id`` → ``seq`` up to which no member needs anything any more. It only ever grows."""

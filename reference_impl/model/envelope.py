@@ -11,7 +11,7 @@ from reference_impl.model.messages import AwareTime, MessageInfo
 from reference_impl.model.server_frames import ServerData, action_of
 
 
-class EncodedFrame(msgspec.Struct, frozen=True):
+class EncodedFrame(msgspec.Struct):
     """A frame ready for a socket: JSON, as UTF-8."""
 
     data: bytes
@@ -19,6 +19,7 @@ class EncodedFrame(msgspec.Struct, frozen=True):
     """The message inside, for the hop recorder."""
     key: str | None = None
     """Set when the frame is true for a moment only: see ``Outbox``."""
+    _wire: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -30,12 +31,28 @@ class EncodedFrame(msgspec.Struct, frozen=True):
         """The same as characters."""
         return self.data.decode()
 
+    @property
+    def wire(self) -> bytes:
+        """What a server puts on a WebSocket for it: one unmasked text frame (RFC 6455, 5.2).
+
+        Made once, like the text: a thousand sockets get the same bytes.
+        """
+        if self._wire is None:
+            self._wire = _text_header(len(self.data)) + self.data
+        return self._wire
+
 
 class _Envelope(msgspec.Struct, frozen=True):
     action: str
     data: ServerData
     conversation_id: str | None
     timestamp: AwareTime
+
+
+def _text_header(size: int) -> bytes:
+    if size < 126:
+        return bytes((0x81, size))
+    return b"\x81\x7e" + size.to_bytes(2) if size < 1 << 16 else b"\x81\x7f" + size.to_bytes(8)
 
 
 _encode = msgspec.json.Encoder().encode

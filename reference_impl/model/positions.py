@@ -42,11 +42,16 @@ class MemberPositions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uncovered(msgspec.Struct, frozen=True):
-    """A conversation and those members who may not have all of it."""
+    """A conversation, and how far its members are covered, as of one moment."""
 
     head: int
     covered: dict[str, int]
-    """``user_id`` → how far they are covered, of each member who is behind the head."""
+    """``user_id`` → up to which message, of each member who was asked for."""
+
+    @property
+    def behind(self) -> dict[str, int]:
+        """The same, of those who may not have all of it."""
+        return {user_id: seq for user_id, seq in self.covered.items() if seq < self.head}
 
 
 def furthest(positions: list[Position]) -> list[Position]:

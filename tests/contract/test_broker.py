@@ -61,6 +61,16 @@ async def test_keeps_the_order_of_one_publisher(make_broker: Callable[[], Broker
     assert [(await listener.next())[1] for _ in sent] == sent
 
 
+async def test_keeps_the_order_of_calls_that_do_not_wait(make_broker: Callable[[], Broker]) -> None:
+    """Many publishes at once go out in the order of the calls, the very first ones too."""
+    publisher, listener = make_broker(), await Instance(make_broker()).start("room")
+    await publisher.start(lambda _channel, _payload: None, lambda: None)
+    for _ in range(3):
+        sent = [str(number).encode() for number in range(200)]
+        assert await asyncio.gather(*(publisher.publish("room", payload) for payload in sent)) == [1] * 200
+        assert [(await listener.next())[1] for _ in sent] == sent
+
+
 async def test_unsubscribed_means_silence(make_broker: Callable[[], Broker]) -> None:
     """After unsubscribing nothing more arrives; subscribing again works; unknown channels are no error."""
     instance = await Instance(make_broker()).start("room", "end")

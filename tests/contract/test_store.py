@@ -258,7 +258,7 @@ async def test_many_report_at_once(store: Store, conversation: Conversation) -> 
 
 
 async def test_who_is_behind_is_named(store: Store, conversation: Conversation) -> None:
-    """Each member who is not covered up to the head, with how far they are; covering is not shown as delivery."""
+    """How far each member is covered, of all or of those asked for; covering is not shown as delivery."""
     for _ in range(3):
         await store.append(draft(conversation))
     assert await store.uncovered([conversation.id, "nothing"]) == {
@@ -266,30 +266,35 @@ async def test_who_is_behind_is_named(store: Store, conversation: Conversation) 
     }
     await store.advance([position(conversation, "bob", PositionKind.COVERED, 2)])
     await store.advance([position(conversation, "ann", PositionKind.READ, 3)])
-    assert (await store.uncovered([conversation.id]))[conversation.id] == Uncovered(3, {"bob": 2})
+    found = (await store.uncovered([conversation.id]))[conversation.id]
+    assert found == Uncovered(3, {"ann": 3, "bob": 2})
+    assert found.behind == {"bob": 2}
     assert (await store.positions([conversation.id]))[conversation.id]["bob"] == MemberPositions()
+    assert await store.uncovered([conversation.id], ["bob", "nobody"]) == {conversation.id: Uncovered(3, {"bob": 2})}
+    assert await store.uncovered([conversation.id], ["nobody"]) == {conversation.id: Uncovered(3, {})}
     await store.advance([position(conversation, "bob", PositionKind.COVERED, 3)])
-    assert (await store.uncovered([conversation.id]))[conversation.id] == Uncovered(3, {})
+    assert (await store.uncovered([conversation.id]))[conversation.id].behind == {}
 
 
 async def test_a_conversation_is_uncovered_until_it_is_marked(store: Store, conversation: Conversation) -> None:
     """From the first message on; a mark behind what came since does not hide it, and no mark goes back."""
     quiet = await started(store, "cleo")
 
-    async def found() -> set[str]:
-        return {conversation.id, quiet.id} & set(await store.uncovered_conversations("", 10_000))
+    async def found() -> dict[str, int]:
+        ours = {conversation.id, quiet.id}
+        return {name: head for name, head in (await store.uncovered_conversations("", 10_000)).items() if name in ours}
 
-    assert await found() == set()
+    assert await found() == {}
     await store.append(draft(conversation))
-    assert await found() == {conversation.id}
+    assert await found() == {conversation.id: 1}
     await store.mark_covered({conversation.id: 1})
-    assert await found() == set()
+    assert await found() == {}
     await store.append(draft(conversation))
     await store.mark_covered({conversation.id: 1})
-    assert await found() == {conversation.id}
+    assert await found() == {conversation.id: 2}
     await store.mark_covered({conversation.id: 2})
     await store.mark_covered({conversation.id: 1})
-    assert await found() == set()
+    assert await found() == {}
 
 
 async def test_who_joins_is_covered_for_what_was_said_before(store: Store, conversation: Conversation) -> None:
@@ -297,6 +302,6 @@ async def test_who_joins_is_covered_for_what_was_said_before(store: Store, conve
     await store.append(draft(conversation))
     await store.ensure_user(User(id="cleo", display_name="Cleo"))
     await store.add_participant(conversation.id, "cleo")
-    assert "cleo" not in (await store.uncovered([conversation.id]))[conversation.id].covered
+    assert "cleo" not in (await store.uncovered([conversation.id]))[conversation.id].behind
     await store.append(draft(conversation))
-    assert (await store.uncovered([conversation.id]))[conversation.id].covered["cleo"] == 1
+    assert (await store.uncovered([conversation.id]))[conversation.id].behind["cleo"] == 1

@@ -94,6 +94,13 @@ async def test_the_reference_keeps_every_promise(reference: Lab) -> None:
     assert verdicts.keys() == CHECKS.keys()
 
 
+async def test_so_does_a_server_through_asgi_messages() -> None:
+    """As under any server but our own: the same code, another way to the socket. Only what needs two is skipped."""
+    async with Lab(instances=1, settings=DEFAULTS | {"DIRECT_SOCKETS": False}) as lab:
+        verdicts = await verdicts_of(lab.url(0), patience_s=10)
+    assert names(verdicts, "failed") == set(), seen(verdicts)
+
+
 async def test_one_instance_is_enough_to_ask(reference: Lab) -> None:
     """Without a second URL only what needs two is skipped, and says so."""
     only = ("sending-again-on-the-other-instance", "others-get-it-on-the-other-instance", "others-get-it")

@@ -1,6 +1,7 @@
 """Instances that are pinged, limited, drained and killed."""
 
 import asyncio
+import os
 from typing import Any
 
 import psutil
@@ -125,11 +126,14 @@ async def test_a_lab_leaves_nothing() -> None:
 
 
 def _lab_processes() -> list[str]:
+    """But for the fork server, which is there for the next lab."""
     return [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True) if _is_ours(child)]
 
 
 def _is_ours(child: psutil.Process) -> bool:
     try:
-        return any("breakwire-lab" in word or "workbench.instance" in word for word in child.cmdline())
+        words, parent = " ".join(child.cmdline()), child.ppid()
     except psutil.Error:
         return False
+    is_fork_server = "workbench.fork_server" in words and parent == os.getpid()
+    return not is_fork_server and ("breakwire-lab" in words or "workbench.instance" in words)

@@ -115,7 +115,7 @@ async def test_a_reader_that_stops_is_sent_away_and_misses_nothing() -> None:
         ]
         stalled.stall()
         sent = 0
-        while not any(one["is_closing"] for one in (await lab.state(1))["connections"]):
+        while "stalled" in (await lab.state(1))["connections_by_user"]:
             await asyncio.gather(*(send_large(alice, sent + n) for n in range(20)))
             sent += 20
             assert sent < 2000

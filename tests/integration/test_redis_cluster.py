@@ -11,6 +11,8 @@ from redis.crc import key_slot
 from course import Lab
 from course.workbench.client import LabClient
 from course.workbench.redis_cluster import SLOTS, RedisCluster
+from reference_impl.adapters.broker_redis_cluster import RedisClusterBroker
+from reference_impl.adapters.redis_client import RedisLink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,6 +85,34 @@ async def test_a_primary_that_hangs_loses_nothing(lab: Lab, cluster: RedisCluste
         await reader.expect("new_message", text="after")
         seqs = [frame["data"]["seq"] for frame in reader.received("new_message")]
         assert seqs == [1, 2, 3, 4]
+
+
+async def test_a_channel_whose_slot_moves_is_followed(cluster: RedisCluster) -> None:
+    """The publisher is told by the old owner and asks the new one; the listener follows, and reports the gap."""
+    publisher, listener = (RedisClusterBroker(cluster.url, RedisLink(cluster.url)) for _ in range(2))
+    arrived: asyncio.Queue[bytes] = asyncio.Queue()
+    gap = asyncio.Event()
+    await listener.start(lambda _channel, payload: arrived.put_nowait(payload), gap.set)
+    slot = key_slot(b"moving")
+    owner = slot * len(cluster.nodes) // SLOTS
+    another = (owner + 1) % len(cluster.nodes)
+    try:
+        async with asyncio.timeout(10):
+            while not await listener.subscribe("moving"):
+                pass
+            for to in (another, owner):
+                assert await publisher.publish("moving", b"before") == 1
+                assert await arrived.get() == b"before"
+                cluster.move_slot(slot, to)
+                await publisher.publish("moving", b"perhaps nobody listens there yet")
+                await gap.wait()
+                gap.clear()
+                assert await publisher.publish("moving", b"after") == 1
+                while await arrived.get() != b"after":
+                    pass
+    finally:
+        cluster.move_slot(slot, owner)
+        await asyncio.gather(publisher.stop(), listener.stop())
 
 
 async def test_a_plain_url_to_a_cluster_says_what_to_write(cluster: RedisCluster) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from reference_impl.adapters.presence_memory import MemoryPresenceStore
-from reference_impl.core.message_router import CONVERSATION_CHANNEL
+from reference_impl.core.message_router import CONVERSATION_CHANNEL, PRESENCE_CHANNEL
 from reference_impl.core.ports import Broker, MessageHandler
 from reference_impl.model.errors import Unavailable
 from reference_impl.model.health import Health, HealthState
@@ -40,11 +40,14 @@ class LossyBus:
 
 
 class LossyBroker(Broker):
-    """One instance's broker. ``fates`` says what becomes of the next frames of conversations that come to it."""
+    """One instance's broker. ``fates`` says what becomes of the next frames of conversations that come to it;
+    ``loses_presence``, that none about who has come and gone does.
+    """
 
     def __init__(self, bus: LossyBus) -> None:
         self.channels: set[str] = set()
         self.fates: deque[Fate] = deque()
+        self.loses_presence = False
         self._bus = bus
         self._wanted: set[str] = set()
         self._on_message: MessageHandler | None = None
@@ -90,6 +93,8 @@ class LossyBroker(Broker):
         self._on_gap()
 
     def arrive(self, channel: str, payload: bytes) -> None:
+        if self.loses_presence and channel == PRESENCE_CHANNEL:
+            return
         loop = asyncio.get_running_loop()
         fate = self.fates.popleft() if self.fates and channel.startswith(CONVERSATION_CHANNEL) else None
         match fate:

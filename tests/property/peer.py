@@ -109,6 +109,9 @@ class Peer:
         self.device_id = device_id
         self.socket: Socket | None = None
         self.violations: list[str] = []
+        self.answers_pings = False
+        self.received: set[str] = set()
+        """Ids of the messages that came by a socket."""
         self.events: deque[tuple[str, dict[str, Any]]] = deque()
         """Other frames, in order."""
         self._world = world
@@ -169,6 +172,8 @@ class Peer:
         elif conversation_id is not None and action == "ack":
             socket.acked.setdefault(conversation_id, set()).add(data["seq"])
             self._keep(conversation_id, data["seq"], data["id"])
+        elif action == "ping" and self.answers_pings:
+            socket.frame(type="pong", timestamp=data["timestamp"])
         elif action == "connected" and self.conversation_id is None:
             for name in data["heads"]:
                 self.resume(name)
@@ -199,6 +204,7 @@ class Peer:
             socket.expected[conversation_id] = None if head else 1
 
     def _take_message(self, socket: Socket, conversation_id: str, seq: int, message_id: str) -> None:
+        self.received.add(message_id)
         if conversation_id not in socket.expected:
             if self.conversation_id is not None:
                 self.violations.append(f"message {seq} before the answer to resume")

@@ -3,8 +3,10 @@
 import asyncio
 import selectors
 from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 T = TypeVar("T")
 
@@ -53,10 +55,14 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualTime:
-    """Runs coroutines in virtual time. At its end no task may be left."""
+    """Runs coroutines in virtual time. At its end no task may be left.
 
-    def __init__(self) -> None:
+    ``everywhere``: who asks ``time.monotonic`` is told the virtual time, too; so the server's heartbeat beats.
+    """
+
+    def __init__(self, *, everywhere: bool = False) -> None:
         self._runner = asyncio.Runner(loop_factory=_VirtualLoop)
+        self._everywhere = everywhere
 
     def __enter__(self) -> "VirtualTime":
         return self
@@ -71,7 +77,9 @@ class VirtualTime:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs ``work`` to its end. Other tasks go on meanwhile, and stand still afterwards."""
-        return self._runner.run(work)
+        told = patch("time.monotonic", self._runner.get_loop().time) if self._everywhere else nullcontext()
+        with told:
+            return self._runner.run(work)
 
     def close(self, *, check: bool = True) -> None:
         """Ends the loop. ``check``: whoever left a task behind is told."""

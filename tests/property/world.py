@@ -1,23 +1,38 @@
 """Whole instances in one process, in virtual time: everything but the network, the database and Redis."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import FastAPI
 
+from reference_impl.adapters.push_console import ConsolePushProvider
+from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.adapters.store_memory import MemoryStore
 from reference_impl.api import websocket
 from reference_impl.app import compose
 from reference_impl.chat_system import ChatSystem
 from reference_impl.model.conversations import Conversation, User
+from reference_impl.model.notification_content import NotificationData
 from reference_impl.services.authentication_service import Identity
 from reference_impl.settings import Settings
 from tests.fakes import NOON
 from tests.property.links import ForgetfulPresenceStore, Link, LossyBroker, LossyBus
 
 SECRET = "a secret that nobody has to guess"
+
+
+class Phones(ConsolePushProvider):
+    """Notes who was pushed which message."""
+
+    def __init__(self, pushes: Counter[tuple[str, str]]) -> None:
+        super().__init__()
+        self._pushes = pushes
+
+    async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
+        self._pushes[user_id, notification["message_id"]] += 1
 
 
 class Instance:
@@ -42,6 +57,8 @@ class Instance:
                 "store": Link(world.store, lambda: self.is_alive),
                 "broker": self.broker,
                 "presence_store": Link(world.presence, lambda: self.is_alive and world.bus.is_up),
+                "push_queue": Link(world.push_queue, lambda: self.is_alive and world.bus.is_up),
+                "push_provider": Phones(world.pushes),
             },
         )
 
@@ -63,6 +80,9 @@ class World:
         self.settings = defaults | settings
         self.store = MemoryStore()
         self.presence = ForgetfulPresenceStore(lambda: self.clock().timestamp())
+        self.push_queue = MemoryWorkQueue()
+        self.pushes: Counter[tuple[str, str]] = Counter()
+        """User, message id → how often they were pushed it."""
         self.bus = LossyBus()
         self.instances: list[Instance] = []
         self.window = 10_000

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ async def test_a_stalled_reader_harms_only_itself() -> None:
     """One reader stops: sending never waits, the others get everything, the stalled one is closed with 1013."""
     manager = connection_manager(outbox_frames=8)
     stalled, lively = FakeTransport(), FakeTransport()
-    stalled.reading.clear()
+    stalled.stall()
     for user, transport in (("ann", stalled), ("bob", lively)):
         connection_id = await manager.connect(user, transport)
         manager.subscribe(manager.connections_by_id[connection_id], "room")
@@ -114,7 +115,7 @@ async def test_a_stalled_reader_harms_only_itself() -> None:
         manager.send_to_conversation("room", EncodedFrame(b"%d" % number))
         await until(lambda number=number: len(lively.sent) == number + 1)
     assert lively.sent == [str(number) for number in range(50)]
-    stalled.reading.set()
+    stalled.read_on()
     await until(lambda: stalled.closed is not None)
     assert stalled.closed is not None
     assert stalled.closed[0] == CloseCode.TRY_AGAIN_LATER
@@ -139,8 +140,8 @@ async def test_a_dead_peer_does_not_stop_the_others() -> None:
 class VanishingTransport(FakeTransport):
     """Its peer goes away while a frame is written, and the framework has an error of its own for that."""
 
-    async def send_text(self, text: str) -> None:
-        raise LookupError(text)
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        raise LookupError(frames[0].text)
 
 
 async def test_a_writer_that_fails_does_not_keep_its_connection() -> None:

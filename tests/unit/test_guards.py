@@ -9,8 +9,10 @@ import uvicorn
 from uvicorn.server import ServerState
 from websockets.protocol import OPEN
 
+from reference_impl.api.direct_socket import EXTENSION, Wire
 from reference_impl.core.socket_bounds import SocketBounds
-from reference_impl.guards import MAX_FRAGMENTS, GuardedHttp, GuardedWebSocket, guarded_protocols
+from reference_impl.direct_websocket import DirectWebSocket
+from reference_impl.guards import MAX_FRAGMENTS, GuardedHttp, GuardedWebSocket, guarded_by
 from tests.fakes import until
 
 HANDSHAKE = (
@@ -58,9 +60,29 @@ async def an_app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
 
 
-def protocol(kind: int, bounds: SocketBounds) -> tuple[Any, PlayedTransport]:
-    config = uvicorn.Config(an_app, log_config=None, ws_per_message_deflate=False, lifespan="off")
-    made: Any = guarded_protocols(bounds)[kind](config, ServerState(), {})
+async def an_app_that_hands_over(scope: Any, receive: Any, send: Any) -> None:
+    """Takes every WebSocket, and its wire: what it says goes into ``said``."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    wire: Wire = scope["extensions"][EXTENSION]
+    wire.hand_over(said.append)
+
+
+said: list[dict[str, Any]] = []
+
+WAYS = {GuardedWebSocket: an_app, DirectWebSocket: an_app_that_hands_over}
+
+
+@pytest.fixture(params=WAYS, ids=lambda kind: kind.__name__)
+def kind(request: pytest.FixtureRequest) -> Any:
+    """Both ways to speak WebSocket: what is said of one has to be true for the other."""
+    said.clear()
+    return request.param
+
+
+def protocol(kind: Any, bounds: SocketBounds, app: Any = an_app) -> tuple[Any, PlayedTransport]:
+    config = uvicorn.Config(app, log_config=None, ws_per_message_deflate=False, lifespan="off")
+    made: Any = guarded_by(bounds, kind)(config, ServerState(), {})
     transport = PlayedTransport()
     made.connection_made(transport)
     return made, transport
@@ -76,11 +98,12 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """All deadlines are a moment."""
     for name in ("HEAD_DEADLINE_S", "LOOK_S", "LINGER_S"):
         monkeypatch.setattr(f"reference_impl.guards.{name}", 0.02)
+    monkeypatch.setattr("reference_impl.direct_websocket.GIVE_UP_S", 0.02)
 
 
 async def test_headers_that_do_not_come_are_not_waited_for(bounds: SocketBounds) -> None:
     """Not a word, or a word at a time; also before a second request on the same connection."""
-    http, transport = protocol(0, bounds)
+    http, transport = protocol(GuardedHttp, bounds)
     http.data_received(b"GET / HT")
     await until(lambda: transport.is_aborted)
     assert bounds.stalled == 1
@@ -89,7 +112,7 @@ async def test_headers_that_do_not_come_are_not_waited_for(bounds: SocketBounds)
 
 async def test_who_does_not_read_an_answer_is_dropped(bounds: SocketBounds) -> None:
     """Who reads slowly is not, as long as they do."""
-    http, transport = protocol(0, bounds)
+    http, transport = protocol(GuardedHttp, bounds)
     assert isinstance(http, GuardedHttp)
     http.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     transport.waiting = 1_000_000
@@ -105,28 +128,29 @@ async def test_who_does_not_read_an_answer_is_dropped(bounds: SocketBounds) -> N
 async def test_one_socket_too_many_is_ended(bounds: SocketBounds) -> None:
     """As it comes; counted."""
     bounds.most = 0
-    http, transport = protocol(0, bounds)
+    http, transport = protocol(GuardedHttp, bounds)
     assert transport.is_aborted
     assert bounds.refused == 1
     http.connection_lost(None)
     assert bounds.present == 0
 
 
-async def test_a_handshake_that_is_none_is_answered(bounds: SocketBounds) -> None:
+async def test_a_handshake_that_is_none_is_answered(bounds: SocketBounds, kind: Any) -> None:
     """The library says nothing to one that it can not parse."""
     bounds.come("192.0.2.1")
-    socket, transport = protocol(1, bounds)
+    socket, transport = protocol(kind, bounds)
     socket.data_received(HANDSHAKE.replace(b"host: x", b"host: " + b"x" * 20_000))
     assert transport.written.startswith(b"HTTP/1.1 400")
     await until(lambda: transport.is_aborted)
     socket.connection_lost(None)
 
 
-async def opened(bounds: SocketBounds) -> tuple[GuardedWebSocket, PlayedTransport]:
+async def opened(bounds: SocketBounds, kind: Any) -> tuple[Any, PlayedTransport]:
     bounds.come("192.0.2.1")  # as a request, which it was at first
-    socket, transport = protocol(1, bounds)
+    socket, transport = protocol(kind, bounds, WAYS[kind])
     socket.data_received(HANDSHAKE)
     await until(lambda: socket.conn.state is OPEN)
+    await asyncio.sleep(0)  # the app has its turn
     transport.written = b""
     return socket, transport
 
@@ -139,9 +163,11 @@ async def opened(bounds: SocketBounds) -> tuple[GuardedWebSocket, PlayedTranspor
         (b"\x83\x80\0\0\0\0", 1002),
     ],
 )
-async def test_what_is_no_message_ends_it_with_a_reason(bounds: SocketBounds, sent: bytes, code: int) -> None:
+async def test_what_is_no_message_ends_it_with_a_reason(
+    bounds: SocketBounds, kind: Any, sent: bytes, code: int
+) -> None:
     """What comes behind it is read and thrown away for a moment, so that the reason arrives; then it ends."""
-    socket, transport = await opened(bounds)
+    socket, transport = await opened(bounds, kind)
     socket.data_received(sent)
     said = transport.written
     assert said[:1] == b"\x88"
@@ -154,9 +180,9 @@ async def test_what_is_no_message_ends_it_with_a_reason(bounds: SocketBounds, se
     await end(socket)
 
 
-async def test_pongs_do_not_pile_up(bounds: SocketBounds) -> None:
+async def test_pongs_do_not_pile_up(bounds: SocketBounds, kind: Any) -> None:
     """A peer that does not read gets none."""
-    socket, transport = await opened(bounds)
+    socket, transport = await opened(bounds, kind)
     socket.data_received(b"\x89\x80\0\0\0\0")
     assert transport.written == b"\x8a\x00"
     socket.pause_writing()
@@ -169,11 +195,11 @@ async def test_pongs_do_not_pile_up(bounds: SocketBounds) -> None:
     await end(socket)
 
 
-async def test_several_things_wrong_at_once_are_one(bounds: SocketBounds) -> None:
+async def test_several_things_wrong_at_once_are_one(bounds: SocketBounds, kind: Any) -> None:
     """What comes in the same piece behind the first does not end in an error of ours; a goodbye among it counts."""
     bad, ping, goodbye = b"\x81\x82\0\0\0\0\xff\xfe", b"\x89\x80\0\0\0\0", b"\x88\x80\0\0\0\0"
     for piece in (bad * 2 + ping, bad + ping + goodbye):
-        socket, transport = await opened(bounds)
+        socket, transport = await opened(bounds, kind)
         socket.data_received(piece)
         assert transport.written.count(b"\x88") == 1
         await until(lambda: transport.is_closed)  # noqa: B023 - it is awaited here
@@ -185,3 +211,78 @@ async def end(socket: GuardedWebSocket) -> None:
     for task in tuple(socket.tasks):
         task.cancel()
         await asyncio.wait([task])
+
+
+def masked(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
+    return bytes((0x80 * fin | opcode, 0x80 | len(payload))) + bytes(4) + payload
+
+
+async def taken(bounds: SocketBounds) -> tuple[DirectWebSocket, PlayedTransport]:
+    """A socket that its app has taken over."""
+    said.clear()
+    socket, transport = await opened(bounds, DirectWebSocket)
+    socket.on_change = lambda: said.append({"type": "changed"})
+    return socket, transport
+
+
+async def test_a_wire_passes_on_what_the_peer_says(bounds: SocketBounds) -> None:
+    """Whole messages, put together from their fragments, control frames answered in between; and then its goodbye."""
+    socket, transport = await taken(bounds)
+    socket.data_received(masked(1, b"he", fin=False) + masked(9, b"?") + masked(0, b"llo"))
+    socket.data_received(masked(2, b"\x00") + masked(1, "ü".encode()))
+    assert said == [
+        {"type": "websocket.receive", "text": "hello"},
+        {"type": "websocket.receive", "bytes": b"\x00"},
+        {"type": "websocket.receive", "text": "ü"},
+    ]
+    assert transport.written == b"\x8a\x01?"
+    socket.data_received(masked(8, (1001).to_bytes(2) + b"bye"))
+    assert said[3:] == [{"type": "websocket.disconnect", "code": 1001, "reason": "bye"}]
+    assert socket.is_closed
+    assert not socket.is_writable
+    with pytest.raises(OSError, match="gone"):
+        socket.write(b"x")
+    socket.connection_lost(None)
+    assert not socket.tasks
+
+
+async def test_a_wire_says_when_its_peer_reads_again(bounds: SocketBounds) -> None:
+    """Until then it is not writable, so nobody can fill the memory behind it."""
+    socket, transport = await taken(bounds)
+    socket.write(b"\x81\x01a")
+    assert transport.written == b"\x81\x01a"
+    states = [socket.is_writable]
+    for change in (socket.pause_writing, socket.resume_writing):
+        change()
+        states.append(socket.is_writable)
+    assert states == [True, False, True]
+    assert said == [{"type": "changed"}]
+    socket.connection_lost(None)
+
+
+async def test_a_wire_that_is_closed_waits_for_the_peers_answer(bounds: SocketBounds) -> None:
+    """Then it ends; without one, after a while. What the peer said meanwhile goes nowhere. A second close is none."""
+    for answers in (True, False):
+        socket, transport = await taken(bounds)
+        socket.close(1013, "too slow: resume")
+        socket.close(1011, "another")
+        assert transport.written == b"\x88\x12" + (1013).to_bytes(2) + b"too slow: resume"
+        assert (socket.is_closed, said) == (True, [{"type": "changed"}])
+        assert not transport.is_closed
+        socket.data_received(masked(1, b"not heard any more"))
+        if answers:
+            socket.data_received(masked(8, (1013).to_bytes(2)))
+            assert transport.is_closed
+        else:
+            await until(lambda: transport.is_aborted)  # noqa: B023 - it is awaited here
+        socket.connection_lost(None)
+        assert not [event for event in said if event["type"] == "websocket.receive"]
+
+
+async def test_a_server_that_stops_tells_the_wire(bounds: SocketBounds) -> None:
+    """As uvicorn tells its queue."""
+    socket, transport = await taken(bounds)
+    socket.shutdown()
+    assert said[0]["code"] == 1012
+    assert transport.is_closed
+    socket.connection_lost(None)

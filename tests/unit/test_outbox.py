@@ -18,14 +18,12 @@ def frame(text: str, key: str | None = None) -> EncodedFrame:
     return EncodedFrame(text.encode(), key=key)
 
 
-async def drained(outbox: Outbox) -> list[str]:
-    """Closes it and takes out what waits."""
-    outbox.close()
-    texts = []
-    async with asyncio.timeout(5):
-        while (one := await outbox.get()) is not None:
-            texts.append(one.text)
-    return texts
+EVERYTHING = 1 << 20
+
+
+def texts(outbox: Outbox, max_bytes: int = EVERYTHING) -> list[str]:
+    """Takes out what comes next."""
+    return [one.text for one in outbox.take(max_bytes)]
 
 
 async def turns(count: int = 5) -> None:
@@ -35,14 +33,25 @@ async def turns(count: int = 5) -> None:
 
 
 async def test_frames_come_out_in_order() -> None:
-    """First in, first out; the sizes are given back."""
+    """First in, first out, all at once; the sizes are given back."""
     outbox = Outbox(10, 100)
     for text in "abc":
         assert outbox.put(frame(text))
     assert (len(outbox), outbox.bytes) == (3, 3)
-    got = [await outbox.get() for _ in range(3)]
-    assert [one.text for one in got if one] == ["a", "b", "c"]
-    assert (len(outbox), outbox.bytes) == (0, 0)
+    assert texts(outbox) == ["a", "b", "c"]
+    assert (len(outbox), outbox.bytes, texts(outbox)) == (0, 0, [])
+
+
+async def test_takes_out_no_more_than_asked_for() -> None:
+    """As many frames as fit, but one at least: a large one must get out, too. Keys wait for the others."""
+    outbox = Outbox(10, 100)
+    for text in ("aaa", "bbb", "c" * 20, "d"):
+        outbox.put(frame(text))
+    outbox.put(frame("typing", "t"))
+    assert texts(outbox, 7) == ["aaa", "bbb"]
+    assert (len(outbox), outbox.bytes) == (3, 21)
+    assert texts(outbox, 7) == ["c" * 20]
+    assert texts(outbox, 7) == ["d", "typing"]
 
 
 async def test_refuses_over_either_limit() -> None:
@@ -54,35 +63,22 @@ async def test_refuses_over_either_limit() -> None:
     assert len(small) == 2
 
 
-async def test_getting_waits_for_a_frame() -> None:
-    """An empty outbox makes its reader wait, not spin and not fail."""
-    outbox = Outbox(2, 100)
-    reader = asyncio.create_task(outbox.get())
-    await asyncio.sleep(0)
-    assert not reader.done()
-    outbox.put(frame("x"))
-    async with asyncio.timeout(5):
-        assert await reader == frame("x")
-
-
 async def test_closing_hands_out_what_waits_then_ends() -> None:
-    """After closing nothing is taken; what was queued still comes out, then None for ever."""
+    """After closing nothing is taken in; what was queued still comes out."""
     outbox = Outbox(10, 100)
     outbox.put(frame("x"))
     outbox.close()
     assert not outbox.put(frame("y"))
-    assert await outbox.get() == frame("x")
-    assert await outbox.get() is None
-    assert await outbox.get() is None
+    assert texts(outbox) == ["x"]
+    assert texts(outbox) == []
 
 
-async def test_closing_with_discard_ends_at_once() -> None:
-    """Discarding empties it and wakes a reader that waits."""
+async def test_closing_with_discard_empties_it() -> None:
+    """At once."""
     outbox = Outbox(10, 100)
     outbox.put(frame("x"))
     outbox.close(discard=True)
-    assert await outbox.get() is None
-    assert outbox.bytes == 0
+    assert (len(outbox), outbox.bytes, texts(outbox)) == (0, 0, [])
 
 
 async def test_of_one_key_only_the_latest_waits() -> None:
@@ -91,7 +87,7 @@ async def test_of_one_key_only_the_latest_waits() -> None:
     for text, key in (("1", "typing"), ("2", "typing"), ("on", "presence"), ("3", "typing")):
         assert outbox.put(frame(text, key))
     assert (len(outbox), outbox.superseded) == (2, 2)
-    assert await drained(outbox) == ["on", "3"]
+    assert texts(outbox) == ["on", "3"]
 
 
 async def test_messages_overtake_what_is_true_for_a_moment() -> None:
@@ -99,9 +95,9 @@ async def test_messages_overtake_what_is_true_for_a_moment() -> None:
     outbox = Outbox(16, 100)
     for text, key in (("typing", "t"), ("m1", None), ("online", "p"), ("m2", None)):
         assert outbox.put(frame(text, key))
-    assert await outbox.get() == frame("m1")
+    assert texts(outbox, 3) == ["m1"]
     assert outbox.put(frame("m3"))
-    assert await drained(outbox) == ["m2", "m3", "typing", "online"]
+    assert texts(outbox) == ["m2", "m3", "typing", "online"]
 
 
 async def test_a_frame_with_a_key_never_costs_a_message_its_place() -> None:
@@ -111,7 +107,7 @@ async def test_a_frame_with_a_key_never_costs_a_message_its_place() -> None:
     assert [outbox.put(frame("m")) for _ in range(9)] == [True] * 8 + [False]
     assert outbox.put(frame("one more", "key-x"))
     assert outbox.bytes == 8
-    assert (await drained(outbox))[:8] == ["m"] * 8
+    assert texts(outbox)[:8] == ["m"] * 8
 
 
 async def test_the_lane_of_the_keys_is_bounded() -> None:
@@ -120,21 +116,11 @@ async def test_the_lane_of_the_keys_is_bounded() -> None:
     for number in range(5):
         outbox.put(frame(str(number), f"key-{number}"))
     assert (len(outbox), outbox.superseded) == (2, 3)
-    assert await drained(outbox) == ["3", "4"]
+    assert texts(outbox) == ["3", "4"]
     tiny = Outbox(1, 100)
     for number in range(3):
         tiny.put(frame(str(number), f"key-{number}"))
-    assert (await drained(tiny), tiny.superseded) == (["2"], 2)
-
-
-async def test_a_waiting_reader_gets_a_frame_with_a_key_too() -> None:
-    """The second lane wakes the reader like the first."""
-    outbox = Outbox(8, 100)
-    reader = asyncio.create_task(outbox.get())
-    await turns()
-    outbox.put(frame("typing", "t"))
-    async with asyncio.timeout(5):
-        assert await reader == frame("typing", "t")
+    assert (texts(tiny), tiny.superseded) == (["2"], 2)
 
 
 async def test_after_closing_no_key_is_taken_either() -> None:
@@ -143,7 +129,7 @@ async def test_after_closing_no_key_is_taken_either() -> None:
     outbox.put(frame("typing", "t"))
     outbox.close(discard=True)
     assert not outbox.put(frame("more", "t"))
-    assert (len(outbox), await outbox.get()) == (0, None)
+    assert (len(outbox), texts(outbox)) == (0, [])
 
 
 async def test_room_is_half_of_the_outbox() -> None:
@@ -152,10 +138,10 @@ async def test_room_is_half_of_the_outbox() -> None:
     for text in "abc":
         outbox.put(frame(text))
     waiting = asyncio.create_task(outbox.room_for(frame("d")))
-    await outbox.get()
+    outbox.take(1)
     await turns()
     assert not waiting.done()
-    await outbox.get()
+    outbox.take(1)
     async with asyncio.timeout(5):
         assert await waiting
     large = Outbox(100, 10)
@@ -164,10 +150,10 @@ async def test_room_is_half_of_the_outbox() -> None:
     bytes_waiting = asyncio.create_task(large.room_for(frame("5678")))
     await turns()
     assert not bytes_waiting.done()
-    await large.get()
+    large.take(1)
     await turns()
     assert not bytes_waiting.done()  # two and four are more than five
-    await large.get()
+    large.take(1)
     async with asyncio.timeout(5):
         assert await bytes_waiting
 
@@ -181,7 +167,7 @@ async def test_an_empty_outbox_has_room_for_anything() -> None:
         assert await outbox.room_for(huge)
     assert outbox.put(huge)
     assert not outbox.put(frame("y"))
-    assert await outbox.get() == huge
+    assert outbox.take(1) == [huge]
     assert outbox.bytes == 0
 
 
@@ -250,12 +236,15 @@ class OutboxModel(RuleBasedStateMachine):
             self.superseded += 1
         self.latest.append(frame(text, key))
 
-    @precondition(lambda self: self.closed or self.messages or self.latest)
-    @rule()
-    def get(self) -> None:
-        queue = self.messages or self.latest
-        expected = queue.pop(0) if queue else None
-        assert self.run(self.outbox.get()) == expected
+    @rule(max_bytes=st.integers(1, 40))
+    def take(self, max_bytes: int) -> None:
+        expected: list[EncodedFrame] = []
+        while self.messages and (not expected or sum(one.size for one in [*expected, self.messages[0]]) <= max_bytes):
+            expected.append(self.messages.pop(0))
+        if not self.messages and sum(one.size for one in expected) <= max_bytes:
+            expected += self.latest
+            self.latest = []
+        assert self.outbox.take(max_bytes) == expected
 
     @rule(text=TEXTS)
     def ask_for_room(self, text: str) -> None:

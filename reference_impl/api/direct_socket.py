@@ -1,0 +1,149 @@
+"""A socket without ASGI messages: bytes go to it at once, and its events come by a call.
+
+An endpoint waits for its next frame in a task, behind a queue, under a stack of middleware: for each connection, all
+the time. This way there is a task while a frame is worked on, and none in between; what that saves is in
+``benchmarks/README.md``. What is sent and read is the same, and the same tests run over both ways.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from fastapi import WebSocket
+
+from reference_impl.api.sign_in import chosen_subprotocol
+from reference_impl.api.socket_session import SocketSession
+from reference_impl.core.ports import Transport
+from reference_impl.logs import belonging_to
+from reference_impl.model.envelope import EncodedFrame
+
+EXTENSION = "breakwire.wire"
+"""The name under which a server offers a ``Wire``, among the ``extensions`` of a WebSocket's scope."""
+
+Event = dict[str, Any]
+
+
+class Wire(Protocol):
+    """A server's WebSocket that its endpoint may take over."""
+
+    on_change: Callable[[], None]
+
+    @property
+    def is_writable(self) -> bool:
+        """As a ``Transport``'s."""
+
+    @property
+    def is_closed(self) -> bool:
+        """As a ``Transport``'s."""
+
+    def write(self, data: bytes) -> None:
+        """Hands whole WebSocket frames to the network. Raises ``OSError`` when the peer is gone."""
+
+    def close(self, code: int, reason: str) -> None:
+        """As a ``Transport``'s."""
+
+    def hand_over(self, take: Callable[[Event], None]) -> None:
+        """From now on ``take`` is called with each event, those that wait among them, and the endpoint may return.
+
+        They are ASGI's ``websocket.receive`` and, as the last, ``websocket.disconnect``. After each ``receive`` no more
+        is read from the network until ``read_on``.
+        """
+
+    def read_on(self) -> None:
+        """What came is dealt with."""
+
+    def start(self, work: Any) -> asyncio.Task[None]:
+        """Runs a coroutine as a task, which a server that stops waits for."""
+
+
+def wire_of(websocket: WebSocket) -> Wire | None:
+    """The wire of a socket whose server has one to offer."""
+    wire: Wire | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+    return wire
+
+
+class DirectTransport(Transport):
+    """A wire as the core's transport."""
+
+    __slots__ = ("_websocket", "wire")
+
+    def __init__(self, websocket: WebSocket, wire: Wire) -> None:
+        self._websocket: WebSocket | None = websocket
+        self.wire = wire
+
+    @property
+    def on_change(self) -> Callable[[], None]:
+        """The wire's."""
+        return self.wire.on_change
+
+    @on_change.setter
+    def on_change(self, call: Callable[[], None]) -> None:
+        self.wire.on_change = call
+
+    async def accept(self) -> None:
+        """Completes the handshake, once."""
+        websocket, self._websocket = self._websocket, None
+        if websocket is not None:
+            await websocket.accept(subprotocol=chosen_subprotocol(websocket))
+
+    @property
+    def is_writable(self) -> bool:
+        """The wire's."""
+        return self.wire.is_writable
+
+    @property
+    def is_closed(self) -> bool:
+        """The wire's."""
+        return self.wire.is_closed
+
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        """All of them in one piece."""
+        self.wire.write(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
+
+    def close(self, code: int, reason: str) -> None:
+        """Behind what was written."""
+        self.wire.close(code, reason)
+
+
+class DirectReader:
+    """Passes a wire's events to a session, one after the other, in a task that ends when there are no more."""
+
+    __slots__ = ("_events", "_has_ended", "_session", "_task", "_wire")
+
+    def __init__(self, wire: Wire, session: SocketSession) -> None:
+        self._wire = wire
+        self._session = session
+        self._events: list[Event] = []
+        self._task: asyncio.Task[None] | None = None
+        self._has_ended = False
+        wire.hand_over(self.take)
+        session.connection.when_ended(self._end)
+
+    def take(self, event: Event) -> None:
+        """The socket has something to say. Does not wait."""
+        self._events.append(event)
+        if self._task is None:
+            self._task = self._wire.start(self._work())
+
+    async def _work(self) -> None:
+        session = self._session
+        with belonging_to(connection_id=session.connection.connection_id, conversation_id=session.conversation_id):
+            while self._events:
+                events, self._events = self._events, []
+                for event in events:
+                    await self._act_on(event)
+                self._wire.read_on()
+        self._task = None
+
+    async def _act_on(self, event: Event) -> None:
+        if event["type"] != "websocket.receive":
+            self._session.left(event.get("code"))
+            self._end()
+        elif not self._has_ended:
+            await self._session.take(event.get("text"))
+
+    def _end(self) -> None:
+        """The peer has gone, or the server has closed the connection: whichever comes first."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._wire.start(self._session.end())

@@ -1,0 +1,125 @@
+"""uvicorn's WebSocket as a wire: see ``api/direct_socket.py``."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from uvicorn.protocols.utils import ClientDisconnected
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+
+from reference_impl.api.direct_socket import EXTENSION, Event, Wire
+from reference_impl.guards import GuardedWebSocket
+
+GIVE_UP_S = 30.0
+"""How long a peer may take to read what is on the network already, and the close frame behind it."""
+
+
+class DirectWebSocket(GuardedWebSocket, Wire):
+    """Handshake and everything that is read stay uvicorn's, whose parser knows the rules: masks, sizes, fragments,
+    control frames, UTF-8. Handed over, what it would put into its queue is passed on at once; and what is written is
+    whole text frames, so that nothing has to be made of them here.
+    """
+
+    _is_handed_over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Nobody wants to know yet."""
+        self.on_change: Callable[[], None] = _nobody
+        super().connection_made(transport)
+
+    def handle_connect(self, event: Request) -> None:
+        """Tells the endpoint what this server has to offer."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+
+    async def run_asgi(self) -> None:
+        """The endpoint. When it has handed the socket over, its end is not the socket's."""
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        if not self._is_handed_over and self.close_timer is None:
+            self.transport.close()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """As above."""
+        if self._is_handed_over:
+            self.tasks.discard(task)
+        else:
+            super().on_task_complete(task)
+
+    def hand_over(self, take: Callable[[Event], None]) -> None:
+        """``take`` stands where the queue was."""
+        waiting, self.queue = self.queue, cast(Any, _Passer(take))
+        self._is_handed_over = True
+        while not waiting.empty():
+            take(cast(Event, waiting.get_nowait()))
+
+    def read_on(self) -> None:
+        """As uvicorn does when its queue is empty."""
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Held by the server, like an endpoint's task."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the transport's buffer is below its mark of 64 KiB."""
+        return self.writable.is_set() and not self.is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether either side has sent its close frame, or the network is gone."""
+        return self.close_sent or self.disconnected or self.conn.state is not OPEN
+
+    def write(self, data: bytes) -> None:
+        """Past the library's own way to send, which would make the same bytes anew for each connection."""
+        if self.is_closed or self.transport.is_closing():
+            raise ConnectionError("the peer is gone")
+        self.transport.write(data)
+
+    def close(self, code: int, reason: str) -> None:
+        """The close frame goes behind what the peer has not read yet."""
+        if self.is_closed:
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.read_on()  # or the peer's answer would not be seen
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self._abort_later(GIVE_UP_S)
+        self.on_change()
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        super().resume_writing()
+        self.on_change()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The network is gone."""
+        super().connection_lost(exc)
+        self.on_change()
+
+
+class _Passer:
+    """Passes on what is put into it."""
+
+    __slots__ = ("put_nowait",)
+
+    def __init__(self, take: Callable[[Event], None]) -> None:
+        self.put_nowait = take
+
+
+def _nobody() -> None:
+    """Until somebody writes."""

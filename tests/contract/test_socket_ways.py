@@ -1,0 +1,122 @@
+"""A socket that is taken over, and one through ASGI messages: whatever a peer does, both behave alike."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from course import Lab
+from reference_impl.services.activity_service import ActivityService
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LARGE = "x" * 20_000
+
+
+class FailingActivity(ActivityService):
+    """Breaks on what no client should do."""
+
+    async def type(self, conversation_id: str, user_id: str, *, is_typing: bool) -> None:
+        raise LookupError("a mistake of ours")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["direct", "asgi"])
+async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    settings = {"DIRECT_SOCKETS": request.param, "OUTBOX_FRAMES": 64, "HEARTBEAT_INTERVAL_S": 0.5}
+    async with Lab(instances=1, settings=settings, overrides={"activity_service": FailingActivity}) as started:
+        yield started
+
+
+async def here(lab: Lab, user: str) -> list[dict[str, object]]:
+    return [one for one in (await lab.state(0))["connections"] if one["user_id"] == user]
+
+
+async def until_gone(lab: Lab, user: str) -> None:
+    async with asyncio.timeout(8):
+        while await here(lab, user):  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_sent_at_once_is_worked_on_in_order(lab: Lab) -> None:
+    """A hundred frames in one piece: their acks come in this order, and the others see this order."""
+    ann, bob = await lab.client("ann", conversation="pile"), await lab.client("bob", conversation="pile")
+    for number in range(100):
+        await ann.send_frame({"type": "text", "content": f"{number}", "client_message_id": f"pile-{number}"})
+    await ann.expect("ack", client_message_id="pile-99")
+    acked = [frame["data"]["client_message_id"] for frame in ann.received("ack")]
+    assert acked == [f"pile-{number}" for number in range(100)]
+    await bob.expect("new_message", text="99")
+    assert bob.texts == [str(number) for number in range(100)]
+    await ann.close()
+    await bob.close()
+
+
+async def test_a_large_history_comes_whole_to_a_peer_that_reads_slowly(lab: Lab) -> None:
+    """Five megabytes from the store, through an outbox of 64 frames, past a pause in the middle."""
+    ann = await lab.client("ann", conversation="history")
+    for _ in range(25):
+        await asyncio.gather(*(ann.send(LARGE, timeout=20) for _ in range(10)))
+    bob = await lab.client("bob", conversation="history", last_seq=0)
+    bob.stall()
+    await ann.send("meanwhile")
+    bob.resume_reading()
+    await bob.expect("new_message", seq=251, timeout=20)
+    assert [frame["data"]["seq"] for frame in bob.received("new_message")] == list(range(1, 252))
+    await ann.close()
+    await bob.close()
+
+
+async def test_who_does_not_read_is_let_go_and_the_others_go_on(lab: Lab) -> None:
+    """Closed with 1013 behind what the network has; nobody else misses or waits for anything."""
+    ann, bob, stalled = [await lab.client(user, conversation="slow") for user in ("ann", "bob", "stalled")]
+    stalled.stall()
+    sent = 0
+    while any(not one["is_closing"] for one in await here(lab, "stalled")):
+        await asyncio.gather(*(ann.send(LARGE, timeout=20) for _ in range(10)))
+        sent += 10
+        assert sent < 3000
+    await bob.expect("new_message", seq=sent, timeout=20)
+    stalled.resume_reading()
+    assert await stalled.wait_closed() == (1013, "too slow: resume")
+    seqs = [frame["data"]["seq"] for frame in stalled.received("new_message")]
+    assert seqs == list(range(1, len(seqs) + 1))
+    await ann.close()
+    await bob.close()
+
+
+async def test_a_peer_that_goes_is_gone(lab: Lab) -> None:
+    """With a goodbye or without: its connection is in no index."""
+    ann, bob = [await lab.client(user, conversation="gone") for user in ("ann-goes", "bob-goes")]
+    await ann.close()
+    bob.kill()
+    await until_gone(lab, "ann-goes")
+    await until_gone(lab, "bob-goes")
+
+
+async def test_a_mistake_of_ours_ends_one_connection(lab: Lab) -> None:
+    """With 1011; the client may come again."""
+    ann = await lab.client("ann", conversation="mistake")
+    await ann.send_frame({"type": "typing", "is_typing": True})
+    assert (await ann.wait_closed())[0] == 1011
+    await until_gone(lab, "ann")
+
+
+async def test_frames_that_are_none_are_answered_and_then_not_any_more(lab: Lab) -> None:
+    """Ten of them, binary ones among them, end it with 1008."""
+    ann = await lab.client("ann", conversation="bad")
+    for number in range(10):
+        await ann.send_raw(b"\x00" if number % 2 else "{")
+    assert (await ann.wait_closed())[0] == 1008
+    codes = [frame["data"]["code"] for frame in ann.received("error")]
+    assert codes == ["bad_json"] * 10
+    await until_gone(lab, "ann")
+
+
+async def test_who_answers_the_heartbeat_stays(lab: Lab) -> None:
+    """Nobody says anything but pings and pongs, several times."""
+    ann = await lab.client("ann", conversation="quiet")
+    for _ in range(3):
+        await ann.expect("ping")
+    assert await here(lab, "ann")
+    await ann.close()
