@@ -47,15 +47,18 @@ class DirectWebSocket(GuardedWebSocket, Wire):
             self.transport.close()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """As above."""
+        """As above. What belonged to the handshake is let go: with all that hangs on it that is 8 KiB."""
         if self._is_handed_over:
             self.tasks.discard(task)
+            self.request.headers.clear()  # the library's parser holds it to the end
+            del self.scope, self.request, self.response
         else:
             super().on_task_complete(task)
 
     def hand_over(self, take: Callable[[Event], None]) -> None:
-        """``take`` stands where the queue was."""
+        """``take`` stands where the queue was. Nobody waits for writability any more: a flag does."""
         waiting, self.queue = self.queue, cast(Any, _Passer(take))
+        self.writable = cast(Any, _Flag(is_set=self.writable.is_set()))
         self._is_handed_over = True
         while not waiting.empty():
             take(cast(Event, waiting.get_nowait()))
@@ -119,6 +122,24 @@ class _Passer:
 
     def __init__(self, take: Callable[[Event], None]) -> None:
         self.put_nowait = take
+
+
+class _Flag:
+    """An ``asyncio.Event`` that nobody waits for. It has no queue for those who do, which takes 700 bytes."""
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self, *, is_set: bool) -> None:
+        self._is_set = is_set
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
 
 
 def _nobody() -> None:

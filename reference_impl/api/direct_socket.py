@@ -138,11 +138,11 @@ class DirectReader:
     async def _act_on(self, event: Event) -> None:
         if event["type"] != "websocket.receive":
             self._session.left(event.get("code"))
-            self._end()
+            self._end(event)
         elif not self._has_ended:
             await self._session.take(event.get("text"))
 
-    def _end(self) -> None:
+    def _end(self, _: object) -> None:
         """The peer has gone, or the server has closed the connection: whichever comes first."""
         if not self._has_ended:
             self._has_ended = True

@@ -164,9 +164,9 @@ class Connection:
         """Returns when it has ended: everything queued and the close frame are on the network, or the peer is gone."""
         await asyncio.wait([self._ended])
 
-    def when_ended(self, call: Callable[[], None]) -> None:
+    def when_ended(self, call: Callable[[object], None]) -> None:
         """Calls this, soon after it has ended as ``written`` means it."""
-        self._ended.add_done_callback(lambda _: call())
+        self._ended.add_done_callback(call)
 
     def flush(self) -> None:
         """Hands what waits to the network, as far as the peer reads, and then a close frame."""
