@@ -11,7 +11,7 @@ from benchmarks.systems import PEERS, System
 
 def missing(system: System, python: str = sys.executable) -> str | None:
     """Why this machine can not run it and how to change that, in one line; None if it can."""
-    if system.key == "ours":
+    if system.key in ("ours", "ours_asgi"):
         return None
     if system.key == "socketio_node":
         return _missing_in_node(system)

@@ -97,8 +97,9 @@ class OursRunning:
 
 
 @asynccontextmanager
-async def _ours(_system: System, instances: int, _python: str) -> AsyncIterator[Running]:
-    cluster = Cluster(instances, settings=lab_settings(None), forked=False)  # no memory is shared: it is measured
+async def _ours(system: System, instances: int, _python: str) -> AsyncIterator[Running]:
+    settings = lab_settings({"DIRECT_SOCKETS": system.key == "ours"})
+    cluster = Cluster(instances, settings=settings, forked=False)  # no memory is shared: it is measured
     await cluster.start()
     try:
         yield OursRunning(cluster)
@@ -211,6 +212,7 @@ def _body(text: str) -> bytes:
 
 SYSTEMS = (
     System("ours", "Breakwire", _ours, _plain, ack=b'"action":"ack"'),
+    System("ours_asgi", "Breakwire, ASGI", _ours, _plain, ack=b'"action":"ack"'),
     System("socketio_redis", "python-socketio", _peer, _socketio, needs=("socketio", "uvicorn", "redis")),
     System("socketio_node", "Socket.IO (Node)", _peer, _socketio),
     System(
