@@ -1,15 +1,14 @@
-"""Opens the database, whichever it is, and hands out its transactions."""
+"""Opens the database, whichever it is, and runs transactions in it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
+from sqlalchemy import Connection, Executable, Row
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference_impl.adapters.sql_backend import Conflict, SqlBackend
+from reference_impl.adapters.sql_backend import Conflict, Result, SqlBackend, Work
 from reference_impl.adapters.sql_migrations import HEAD, bring_up_to_date, revision_of
 from reference_impl.adapters.sql_sqlite import SqliteBackend
 from reference_impl.model.errors import Unavailable
@@ -18,11 +17,9 @@ from reference_impl.model.health import Health, HealthState
 MOST_TRIES = 5
 UPGRADE_DEADLINE_S = 300.0
 
-Result = TypeVar("Result")
-
 
 class SqlDatabase:
-    """Connections for reading and transactions for writing."""
+    """Runs what the stores have to do in transactions."""
 
     def __init__(self, database_url: str) -> None:
         """Raises ``ValueError`` with what to write."""
@@ -34,58 +31,52 @@ class SqlDatabase:
 
         Raises ``Unavailable`` with the reason.
         """
-        backend = self._backend
         try:
-            await backend.prepare()
-            async with self.read() as connection:
-                if await connection.run_sync(revision_of) == HEAD:
-                    return
-            async with self.write(UPGRADE_DEADLINE_S) as connection:
-                await backend.lock_schema(connection)
-                await connection.run_sync(bring_up_to_date)
+            await self._backend.prepare()
+            if await self.read(revision_of) != HEAD:
+                await self.write(self._upgrade, UPGRADE_DEADLINE_S)
         except Unavailable as error:
-            if not isinstance(error.__cause__, backend.errors):  # it says why itself
+            if not isinstance(error.__cause__, self._backend.errors):  # it says why itself
                 raise
             raise Unavailable(f"the database does not open: {_reason(error.__cause__)}") from error.__cause__
 
     async def stop(self) -> None:
         """Closes all connections. Idempotent."""
-        await self._backend.writer.dispose()
+        await self._backend.stop()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database, and waits for no writer."""
-        backend = self._backend
+    async def read(self, work: Work[Result]) -> Result:
+        """Runs ``work`` over one state of the database; waits for no writer."""
         with self._translated_errors():
-            async with asyncio.timeout(backend.deadline_s), backend.reader.connect() as connection:
-                yield connection
+            return await self._backend.read(work)
 
-    @asynccontextmanager
-    async def write(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
-        """A transaction: durable when the block has ended, undone if anything in it raised."""
-        backend = self._backend
-        deadline = asyncio.timeout(deadline_s or backend.deadline_s)
-        with self._translated_errors():
-            async with deadline, backend.turn, backend.writer.begin() as connection:
-                yield connection
+    async def rows(self, query: Executable) -> Sequence[Row[Any]]:
+        """All that one query finds."""
+        return await self.read(lambda connection: connection.execute(query).all())
 
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        """Runs ``work`` in a transaction; once more from the start where another instance got in between.
+    async def write(self, work: Work[Result], deadline_s: float | None = None) -> Result:
+        """Runs ``work`` in a transaction: durable when this returns, undone if it raised.
 
-        ``work`` looks at the database and decides anew each time. No pause in between: the other is through.
+        Once more from the start where another instance got in between: ``work`` looks at the database and decides
+        anew each time. No pause in between: the other is through.
         """
         for _ in range(MOST_TRIES - 1):
             with suppress(Conflict):
-                async with self.write() as connection:
-                    return await work(connection)
-        async with self.write() as connection:
-            return await work(connection)
+                return await self._write_once(work, deadline_s)
+        return await self._write_once(work, deadline_s)
 
     def health(self) -> Health:
         """As the last reading or writing found it; the reconciler reads every second."""
         if self._is_away:
             return Health("store", HealthState.AWAY, "the last reading or writing failed; nothing can be said or read")
         return Health("store")
+
+    async def _write_once(self, work: Work[Result], deadline_s: float | None) -> Result:
+        with self._translated_errors():
+            return await self._backend.write(work, deadline_s)
+
+    def _upgrade(self, connection: Connection) -> None:
+        self._backend.lock_schema(connection)
+        bring_up_to_date(connection)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -1,15 +1,15 @@
 """PostgreSQL: many writers at a time, which row locks keep in order."""
 
-from contextlib import nullcontext
+import asyncio
 from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from reference_impl.adapters.sql_backend import Conflict
+from reference_impl.adapters.sql_backend import Conflict, Result, Work
 from reference_impl.model.errors import ChatError, Invalid, Unavailable
 
 CONNECT_DEADLINE_S = 5
@@ -42,7 +42,7 @@ class PostgresBackend:
     the server to cancel, over a new connection, and waits for this without a limit.
     """
 
-    deadline_s: float | None = DEADLINE_S
+    deadline_s = DEADLINE_S
     errors: tuple[type[Exception], ...] = (
         DBAPIError,
         PoolTimeoutError,
@@ -63,16 +63,29 @@ class PostgresBackend:
             connect_args=_connect_arguments(url),
         )
         self.reader = self.writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self.turn: nullcontext[None] = nullcontext()  # row locks are all it takes
 
     async def prepare(self) -> None:
         """Nothing to do."""
 
-    async def lock_schema(self, connection: AsyncConnection) -> None:
+    async def read(self, work: Work[Result]) -> Result:
+        """Over one snapshot."""
+        async with asyncio.timeout(self.deadline_s), self.reader.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Work[Result], deadline_s: float | None = None) -> Result:
+        """Row locks keep the writers in order."""
+        async with asyncio.timeout(deadline_s or self.deadline_s), self.writer.begin() as connection:
+            return await connection.run_sync(work)
+
+    def lock_schema(self, connection: Connection) -> None:
         """One instance at a time; a large table may take its time."""
         for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
-            await connection.execute(text(f"SET LOCAL {setting} = {UPGRADE_TIMEOUT_MS}"))
-        await connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
+            connection.execute(text(f"SET LOCAL {setting} = {UPGRADE_TIMEOUT_MS}"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
+
+    async def stop(self) -> None:
+        """Closes the pool."""
+        await self.writer.dispose()
 
     def translate(self, error: Exception) -> ChatError:
         """By PostgreSQL's five-letter code, where there is one."""

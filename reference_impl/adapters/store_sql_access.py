@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, insert, select, update
 
 from reference_impl.adapters.sql_database import SqlDatabase
 from reference_impl.adapters.sql_schema import bans, revoked_tokens, users
@@ -20,54 +19,56 @@ class SqlAccessStore(AccessStore):
     async def ban(self, user_id: str, at: datetime) -> None:
         """Once."""
 
-        async def write(connection: AsyncConnection) -> None:
-            await _note_change(connection, user_id)
-            known = await connection.scalar(select(bans.c.user_id).where(bans.c.user_id == user_id))
+        def write(connection: Connection) -> None:
+            _note_change(connection, user_id)
+            known = connection.scalar(select(bans.c.user_id).where(bans.c.user_id == user_id))
             if known is None:
-                await connection.execute(insert(bans).values(user_id=user_id, banned_at=at))
+                connection.execute(insert(bans).values(user_id=user_id, banned_at=at))
 
-        await self._database.transact(write)
+        await self._database.write(write)
 
     async def unban(self, user_id: str) -> None:
         """Removes the ban, if there is one."""
 
-        async def write(connection: AsyncConnection) -> None:
-            if (await connection.execute(delete(bans).where(bans.c.user_id == user_id))).rowcount:
-                await _note_change(connection, user_id)
+        def write(connection: Connection) -> None:
+            if connection.execute(delete(bans).where(bans.c.user_id == user_id)).rowcount:
+                _note_change(connection, user_id)
 
-        await self._database.transact(write)
+        await self._database.write(write)
 
     async def banned_users(self) -> dict[str, datetime]:
         """By name."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(bans).order_by(bans.c.user_id))
-            return {row.user_id: row.banned_at.replace(tzinfo=UTC) for row in rows}
+        rows = await self._database.rows(select(bans).order_by(bans.c.user_id))
+        return {row.user_id: row.banned_at.replace(tzinfo=UTC) for row in rows}
 
     async def revoke_token(self, token_id: str, user_id: str, expires_at: datetime, *, now: datetime) -> None:
         """Once. What has expired goes in the same transaction, so the table stays small by itself."""
         values = {"token_id": token_id, "user_id": user_id, "expires_at": expires_at}
 
-        async def write(connection: AsyncConnection) -> None:
-            await _note_change(connection, user_id)
-            await connection.execute(delete(revoked_tokens).where(revoked_tokens.c.expires_at <= now))
+        def write(connection: Connection) -> None:
+            _note_change(connection, user_id)
+            connection.execute(delete(revoked_tokens).where(revoked_tokens.c.expires_at <= now))
             known = select(revoked_tokens.c.token_id).where(revoked_tokens.c.token_id == token_id)
-            if await connection.scalar(known) is None:
-                await connection.execute(insert(revoked_tokens).values(values))
+            if connection.scalar(known) is None:
+                connection.execute(insert(revoked_tokens).values(values))
 
-        await self._database.transact(write)
+        await self._database.write(write)
 
     async def access_of(self, user_ids: Sequence[str]) -> dict[str, Access]:
         """Two queries for all of them."""
-        revoked: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
-        async with self._database.read() as connection:
-            banned = set(await connection.scalars(select(bans.c.user_id).where(bans.c.user_id.in_(user_ids))))
-            for row in await connection.execute(select(revoked_tokens).where(revoked_tokens.c.user_id.in_(user_ids))):
+
+        def read(connection: Connection) -> dict[str, Access]:
+            revoked: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
+            banned = set(connection.scalars(select(bans.c.user_id).where(bans.c.user_id.in_(user_ids))))
+            for row in connection.execute(select(revoked_tokens).where(revoked_tokens.c.user_id.in_(user_ids))):
                 revoked[row.user_id].add(row.token_id)
-        return {user_id: Access(user_id in banned, frozenset(revoked[user_id])) for user_id in user_ids}
+            return {user_id: Access(user_id in banned, frozenset(revoked[user_id])) for user_id in user_ids}
+
+        return await self._database.read(read)
 
 
-async def _note_change(connection: AsyncConnection, user_id: str) -> None:
+def _note_change(connection: Connection, user_id: str) -> None:
     """Who sees the new number sees the change, too. Takes the user's row, and makes it where there is none."""
     newer = update(users).where(users.c.id == user_id).values(membership_version=users.c.membership_version + 1)
-    if (await connection.execute(newer)).rowcount == 0:
-        await connection.execute(insert(users).values(id=user_id, display_name=user_id, membership_version=1))
+    if connection.execute(newer).rowcount == 0:
+        connection.execute(insert(users).values(id=user_id, display_name=user_id, membership_version=1))

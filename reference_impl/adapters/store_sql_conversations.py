@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from reference_impl.adapters.sql_database import SqlDatabase
 from reference_impl.adapters.sql_row_locks import lock_conversations, lock_users
@@ -23,39 +22,38 @@ class SqlConversationStore(ConversationStore):
         """Creates or renames."""
         rename = update(users).where(users.c.id == user.id).values(display_name=user.display_name)
 
-        async def rename_or_create(connection: AsyncConnection) -> User:
-            if (await connection.execute(rename)).rowcount == 0:
-                await connection.execute(insert(users).values(id=user.id, display_name=user.display_name))
+        def rename_or_create(connection: Connection) -> User:
+            if connection.execute(rename).rowcount == 0:
+                connection.execute(insert(users).values(id=user.id, display_name=user.display_name))
             return user
 
-        return await self._database.transact(rename_or_create)  # again, if another instance creates them first
+        return await self._database.write(rename_or_create)  # again, if another instance creates them first
 
     async def find_user(self, user_id: str) -> User | None:
         """The user, or None."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(users).where(users.c.id == user_id))).mappings().first()
-        return User(id=row["id"], display_name=row["display_name"]) if row is not None else None
+        rows = await self._database.rows(select(users).where(users.c.id == user_id))
+        return User(id=rows[0].id, display_name=rows[0].display_name) if rows else None
 
     async def create_conversation(self, conversation: Conversation) -> None:
         """Stores the conversation and its participants."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                insert(conversations).values(
-                    id=conversation.id,
-                    title=conversation.title,
-                    creator_id=conversation.creator_id,
-                    created_at=conversation.created_at,
-                    seq=conversation.seq,
-                )
-            )
-            await connection.execute(
-                insert(participants),
-                [
-                    {"conversation_id": conversation.id, "user_id": user_id, "position": position}
-                    for position, user_id in enumerate(conversation.participant_ids)
-                ],
-            )
-            await _note_change(connection, conversation.participant_ids)
+        values = {
+            "id": conversation.id,
+            "title": conversation.title,
+            "creator_id": conversation.creator_id,
+            "created_at": conversation.created_at,
+            "seq": conversation.seq,
+        }
+        members = [
+            {"conversation_id": conversation.id, "user_id": user_id, "position": position}
+            for position, user_id in enumerate(conversation.participant_ids)
+        ]
+
+        def create(connection: Connection) -> None:
+            connection.execute(insert(conversations).values(values))
+            connection.execute(insert(participants), members)
+            _note_change(connection, conversation.participant_ids)
+
+        await self._database.write(create)
 
     async def find_conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None."""
@@ -69,80 +67,81 @@ class SqlConversationStore(ConversationStore):
 
     async def is_participant(self, conversation_id: str, user_id: str) -> bool:
         """False also for what does not exist."""
-        async with self._database.read() as connection:
-            return await _is_participant(connection, conversation_id, user_id)
+        return await self._database.read(lambda connection: _is_participant(connection, conversation_id, user_id))
 
     async def add_participant(self, conversation_id: str, user_id: str) -> None:
         """Adds, once."""
         last = select(func.max(participants.c.position)).where(participants.c.conversation_id == conversation_id)
         head = select(conversations.c.seq).where(conversations.c.id == conversation_id)
-        async with self._database.write() as connection:
-            await lock_conversations(connection, [conversation_id])
-            if await _is_participant(connection, conversation_id, user_id):
+
+        def add(connection: Connection) -> None:
+            lock_conversations(connection, [conversation_id])
+            if _is_participant(connection, conversation_id, user_id):
                 return
             values = {
                 "conversation_id": conversation_id,
                 "user_id": user_id,
-                "position": ((await connection.execute(last)).scalar() or 0) + 1,
-                "last_covered_seq": (await connection.execute(head)).scalar_one(),  # no push for what was said before
+                "position": (connection.execute(last).scalar() or 0) + 1,
+                "last_covered_seq": connection.execute(head).scalar_one(),  # no push for what was said before
             }
-            await connection.execute(insert(participants).values(values))
-            await _note_change(connection, [user_id])
+            connection.execute(insert(participants).values(values))
+            _note_change(connection, [user_id])
+
+        await self._database.write(add)
 
     async def remove_participant(self, conversation_id: str, user_id: str) -> None:
         """Removes, if there."""
-        async with self._database.write() as connection:
-            await lock_conversations(connection, [conversation_id])
-            removed = await connection.execute(
-                delete(participants).where(
-                    participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
-                )
-            )
-            if removed.rowcount:
-                await _note_change(connection, [user_id])
+        membership = (participants.c.conversation_id == conversation_id) & (participants.c.user_id == user_id)
+
+        def remove(connection: Connection) -> None:
+            lock_conversations(connection, [conversation_id])
+            if connection.execute(delete(participants).where(membership)).rowcount:
+                _note_change(connection, [user_id])
+
+        await self._database.write(remove)
 
     async def memberships(self, user_ids: Sequence[str]) -> dict[str, set[str]]:
         """One query for all of them."""
         query = select(participants.c.user_id, participants.c.conversation_id)
         found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
-        async with self._database.read() as connection:
-            for row in await connection.execute(query.where(participants.c.user_id.in_(user_ids))):
-                found[row.user_id].add(row.conversation_id)
+        for row in await self._database.rows(query.where(participants.c.user_id.in_(user_ids))):
+            found[row.user_id].add(row.conversation_id)
         return found
 
     async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
         """One query for all of them."""
         query = select(users.c.id, users.c.membership_version).where(users.c.id.in_(user_ids))
-        async with self._database.read() as connection:
-            return {row.id: row.membership_version for row in await connection.execute(query)}
+        return {row.id: row.membership_version for row in await self._database.rows(query)}
 
     async def _select(self, query: Select[*tuple[object, ...]]) -> list[Conversation]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-            names = await _participants_of(connection, [row["id"] for row in rows])
-        return [_conversation(row, names[row["id"]]) for row in rows]
+        def read(connection: Connection) -> list[Conversation]:
+            rows = connection.execute(query).mappings().all()
+            names = _participants_of(connection, [row["id"] for row in rows])
+            return [_conversation(row, names[row["id"]]) for row in rows]
+
+        return await self._database.read(read)
 
 
-async def _is_participant(connection: AsyncConnection, conversation_id: str, user_id: str) -> bool:
+def _is_participant(connection: Connection, conversation_id: str, user_id: str) -> bool:
     query = select(participants.c.user_id).where(
         participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
     )
-    return (await connection.execute(query)).scalar() is not None
+    return connection.execute(query).scalar() is not None
 
 
-async def _note_change(connection: AsyncConnection, user_ids: Sequence[str]) -> None:
+def _note_change(connection: Connection, user_ids: Sequence[str]) -> None:
     """In the same transaction as the change: who sees the new number sees the change, too."""
-    await lock_users(connection, user_ids)
+    lock_users(connection, user_ids)
     change = update(users).where(users.c.id.in_(user_ids))
-    await connection.execute(change.values(membership_version=users.c.membership_version + 1))
+    connection.execute(change.values(membership_version=users.c.membership_version + 1))
 
 
-async def _participants_of(connection: AsyncConnection, conversation_ids: Sequence[str]) -> dict[str, list[str]]:
+def _participants_of(connection: Connection, conversation_ids: Sequence[str]) -> dict[str, list[str]]:
     """All participants of all these conversations in one query, in the order in which they joined."""
     names: dict[str, list[str]] = {conversation_id: [] for conversation_id in conversation_ids}
     query = select(participants.c.conversation_id, participants.c.user_id)
     query = query.where(participants.c.conversation_id.in_(conversation_ids)).order_by(participants.c.position)
-    for conversation_id, user_id in await connection.execute(query):
+    for conversation_id, user_id in connection.execute(query):
         names[conversation_id].append(user_id)
     return names
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, RowMapping, bindparam, delete, func, insert, literal, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, Connection, Row, bindparam, delete, func, insert, literal, select, update
 
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_prepared import Prepared, among
 from reference_impl.adapters.sql_row_locks import lock_conversations
 from reference_impl.adapters.sql_schema import conversations, longest_text, messages, outbox, participants
 from reference_impl.core.ports import Appended, MessageStore
@@ -18,6 +19,19 @@ from reference_impl.model.messages import MessageDraft, MessageInfo
 
 LARGEST_GROUP = 200
 """Messages in one transaction, at most. More would only make those at the front wait for those behind."""
+
+MEMBER = (participants.c.conversation_id, participants.c.user_id)
+MEMBERS = Prepared(select(*MEMBER).where(among(MEMBER, "members")))
+
+SENDERS_NAME = (messages.c.sender_id, messages.c.client_message_id)
+STORED_NAMES = Prepared(select(*SENDERS_NAME).where(among(SENDERS_NAME, "names")))
+STORED = select(messages).where(among(SENDERS_NAME, "names"))
+
+ADD_MESSAGE = Prepared(insert(messages))
+ADD_TO_OUTBOX = Prepared(insert(outbox))
+MOVE_HEAD = Prepared(
+    update(conversations).where(conversations.c.id == bindparam("conversation")).values(seq=bindparam("head"))
+)
 
 
 class SqlMessageStore(MessageStore):
@@ -40,8 +54,7 @@ class SqlMessageStore(MessageStore):
     async def has_sent(self, sender_id: str, client_message_id: str) -> bool:
         """One look into the index that keeps them unique."""
         named = (messages.c.sender_id == sender_id) & (messages.c.client_message_id == client_message_id)
-        async with self._database.read() as connection:
-            return await connection.scalar(select(messages.c.id).where(named)) is not None
+        return len(await self._database.rows(select(messages.c.id).where(named))) > 0
 
     async def history(
         self,
@@ -59,23 +72,20 @@ class SqlMessageStore(MessageStore):
             query = query.where(messages.c.seq > literal(after_seq, BigInteger)).order_by(messages.c.seq)
         else:
             query = query.order_by(messages.c.seq.desc())
-        async with self._database.read() as connection:
-            page = [_message(row) for row in (await connection.execute(query)).mappings()]
+        page = [_message(row) for row in await self._database.rows(query)]
         return page if after_seq is not None else page[::-1]
 
     async def heads(self, conversation_ids: Sequence[str]) -> dict[str, int]:
         """The last ``seq`` of each."""
         query = select(conversations.c.id, conversations.c.seq).where(conversations.c.id.in_(conversation_ids))
-        async with self._database.read() as connection:
-            found: dict[str, int] = {row.id: row.seq for row in await connection.execute(query)}
+        found: dict[str, int] = {row.id: row.seq for row in await self._database.rows(query)}
         return {conversation_id: found.get(conversation_id, 0) for conversation_id in conversation_ids}
 
     async def unannounced(self, before: datetime) -> dict[str, int]:
         """The highest waiting ``seq`` of each conversation that has one."""
         query = select(outbox.c.conversation_id, func.max(outbox.c.seq).label("highest"))
         query = query.where(outbox.c.created_at < before).group_by(outbox.c.conversation_id)
-        async with self._database.read() as connection:
-            return {row.conversation_id: row.highest for row in await connection.execute(query)}
+        return {row.conversation_id: row.highest for row in await self._database.rows(query)}
 
     async def mark_announced(self, up_to: dict[str, int]) -> None:
         """Deletes the outbox rows."""
@@ -83,21 +93,20 @@ class SqlMessageStore(MessageStore):
             outbox.c.conversation_id == bindparam("conversation"), outbox.c.seq <= bindparam("up_to")
         )
         in_order = [{"conversation": name, "up_to": seq} for name, seq in sorted(up_to.items())]
-        async with self._database.write() as connection:
-            await connection.execute(done, in_order)
+        await self._database.write(lambda connection: connection.execute(done, in_order))
 
     async def _append_group(self, drafts: list[MessageDraft]) -> list[Appended | Exception]:
-        async def append(connection: AsyncConnection) -> list[Appended | Exception]:
+        def append(connection: Connection) -> list[Appended | Exception]:
             # The lock comes first: what is read after it can not change any more until we are done.
-            seqs = await lock_conversations(connection, {draft.conversation_id for draft in drafts})
-            members = await _members_among(connection, drafts)
-            known = await _sent_before(connection, drafts)
+            seqs = lock_conversations(connection, {draft.conversation_id for draft in drafts})
+            members = _members_among(connection, drafts)
+            known = _sent_before(connection, drafts)
             results = [_decide(draft, seqs, members, known) for draft in drafts]
             new = [result.message for result in results if not isinstance(result, Exception) and result.is_new]
-            await _write(connection, new, seqs)
+            _write(connection, new, seqs)
             return results
 
-        return await self._database.transact(append)  # again, if one client_message_id comes to two conversations
+        return await self._database.write(append)  # again, if one client_message_id comes to two conversations
 
 
 def _require_fitting(draft: MessageDraft) -> None:
@@ -130,40 +139,36 @@ def _decide(
     return Appended(message, is_new=True)
 
 
-async def _members_among(connection: AsyncConnection, drafts: list[MessageDraft]) -> set[tuple[str, str]]:
+def _members_among(connection: Connection, drafts: list[MessageDraft]) -> set[tuple[str, str]]:
     """In the transaction itself: who is removed at this moment is either in time or not, never half."""
-    member = tuple_(participants.c.conversation_id, participants.c.user_id)
     senders = {(draft.conversation_id, draft.sender_id) for draft in drafts}
-    query = select(participants.c.conversation_id, participants.c.user_id).where(member.in_(senders))
-    return {(row.conversation_id, row.user_id) for row in await connection.execute(query)}
+    return set(map(tuple, MEMBERS.rows(connection, {"members": list(senders)})))
 
 
-async def _sent_before(connection: AsyncConnection, drafts: list[MessageDraft]) -> dict[tuple[str, str], MessageInfo]:
-    names = {(draft.sender_id, draft.client_message_id) for draft in drafts if draft.client_message_id is not None}
-    if not names:
+def _sent_before(connection: Connection, drafts: list[MessageDraft]) -> dict[tuple[str, str], MessageInfo]:
+    names = [(draft.sender_id, draft.client_message_id) for draft in drafts if draft.client_message_id is not None]
+    if not names or not STORED_NAMES.rows(connection, {"names": names}):  # as good as always
         return {}
-    query = select(messages).where(tuple_(messages.c.sender_id, messages.c.client_message_id).in_(names))
-    found = [_message(row) for row in (await connection.execute(query)).mappings()]
+    found = [_message(row) for row in connection.execute(STORED, {"names": names})]
     return {(one.sender_id, one.client_message_id or ""): one for one in found}
 
 
-async def _write(connection: AsyncConnection, new: list[MessageInfo], seqs: dict[str, int]) -> None:
+def _write(connection: Connection, new: list[MessageInfo], seqs: dict[str, int]) -> None:
     if not new:
         return
     rows = [msgspec.structs.asdict(message) for message in new]
     for row in rows:
         del row["is_read"]  # not a fact about the message, but about who asks
-    await connection.execute(insert(messages), rows)
-    waiting = [{"conversation_id": one.conversation_id, "seq": one.seq, "created_at": one.timestamp} for one in new]
-    await connection.execute(insert(outbox), waiting)
-    changed = {message.conversation_id for message in new}
-    next_head = update(conversations).where(conversations.c.id == bindparam("conversation"))
-    await connection.execute(
-        next_head.values(seq=bindparam("head")), [{"conversation": name, "head": seqs[name]} for name in changed]
+    ADD_MESSAGE.run(connection, rows)
+    ADD_TO_OUTBOX.run(
+        connection,
+        [{"conversation_id": one.conversation_id, "seq": one.seq, "created_at": one.timestamp} for one in new],
     )
+    changed = {message.conversation_id for message in new}
+    MOVE_HEAD.run(connection, [{"conversation": name, "head": seqs[name]} for name in changed])
 
 
-def _message(row: RowMapping) -> MessageInfo:
-    fields = {name: row[name] for name in row}
-    fields["timestamp"] = row["timestamp"].replace(tzinfo=UTC)  # SQLite keeps no zone; we only ever write UTC
+def _message(row: Row[Any]) -> MessageInfo:
+    fields = dict(row._mapping)
+    fields["timestamp"] = row.timestamp.replace(tzinfo=UTC)  # SQLite keeps no zone; we only ever write UTC
     return MessageInfo(**fields)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import bindparam, func, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_prepared import Prepared, among
 from reference_impl.adapters.sql_schema import conversations, messages, participants
 from reference_impl.model.positions import MemberPositions, Position, PositionKind, Uncovered, furthest
 
@@ -16,6 +16,25 @@ COLUMN = {
     PositionKind.READ: participants.c.last_read_seq,
     PositionKind.DELIVERED: participants.c.last_delivered_seq,
     PositionKind.COVERED: participants.c.last_covered_seq,
+}
+
+MEMBER = (participants.c.conversation_id, participants.c.user_id)
+STORED = Prepared(
+    select(*MEMBER, conversations.c.seq, *COLUMN.values())
+    .join_from(participants, conversations)
+    .where(among(MEMBER, "members"))
+    # Locked, in one order for all instances: what is decided on must not change before it is written.
+    .order_by(*MEMBER)
+    .with_for_update(of=participants, key_share=True)
+)
+MOVE = {
+    kind: Prepared(
+        update(participants)
+        .where(participants.c.conversation_id == bindparam("c"), participants.c.user_id == bindparam("u"))
+        .where(column < bindparam("new_seq"))
+        .values({column: bindparam("new_seq")})
+    )
+    for kind, column in COLUMN.items()
 }
 
 
@@ -36,10 +55,9 @@ class SqlPositionStore:
         """All members of all these conversations in one query."""
         found: dict[str, dict[str, MemberPositions]] = {name: {} for name in conversation_ids}
         query = select(participants).where(participants.c.conversation_id.in_(conversation_ids))
-        async with self._database.read() as connection:
-            for row in await connection.execute(query):
-                positions = MemberPositions(delivered=row.last_delivered_seq, read=row.last_read_seq)
-                found[row.conversation_id][row.user_id] = positions
+        for row in await self._database.rows(query):
+            positions = MemberPositions(delivered=row.last_delivered_seq, read=row.last_read_seq)
+            found[row.conversation_id][row.user_id] = positions
         return found
 
     async def unread_counts(self, user_id: str) -> dict[str, int]:
@@ -53,16 +71,14 @@ class SqlPositionStore:
             .where(participants.c.user_id == user_id)
             .group_by(participants.c.conversation_id)
         )
-        async with self._database.read() as connection:
-            return {row.conversation_id: row.unread for row in await connection.execute(query)}
+        return {row.conversation_id: row.unread for row in await self._database.rows(query)}
 
     async def uncovered_conversations(self, after: str, limit: int) -> dict[str, int]:
         """By the index of them, which is short."""
         is_uncovered = conversations.c.covered_seq < conversations.c.seq
         query = select(conversations.c.id, conversations.c.seq).where(is_uncovered, conversations.c.id > after)
         query = query.order_by(conversations.c.id).limit(limit)
-        async with self._database.read() as connection:
-            return {row.id: row.seq for row in await connection.execute(query)}
+        return {row.id: row.seq for row in await self._database.rows(query)}
 
     async def uncovered(
         self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
@@ -77,11 +93,10 @@ class SqlPositionStore:
             .where(conversations.c.id.in_(conversation_ids))
         )
         found: dict[str, Uncovered] = {}
-        async with self._database.read() as connection:
-            for row in await connection.execute(query):
-                conversation = found.setdefault(row.id, Uncovered(row.seq, {}))
-                if row.user_id is not None:
-                    conversation.covered[row.user_id] = row.last_covered_seq
+        for row in await self._database.rows(query):
+            conversation = found.setdefault(row.id, Uncovered(row.seq, {}))
+            if row.user_id is not None:
+                conversation.covered[row.user_id] = row.last_covered_seq
         return found
 
     async def mark_covered(self, up_to: dict[str, int]) -> None:
@@ -90,43 +105,34 @@ class SqlPositionStore:
             conversations.c.id == bindparam("c"), conversations.c.covered_seq < bindparam("new_seq")
         )
         rows = [{"c": name, "new_seq": seq} for name, seq in sorted(up_to.items())]
-        async with self._database.write() as connection:
-            await connection.execute(change.values(covered_seq=bindparam("new_seq")), rows)
+        change = change.values(covered_seq=bindparam("new_seq"))
+        await self._database.write(lambda connection: connection.execute(change, rows))
 
     async def _advance_group(self, group: list[list[Position]]) -> list[list[Position] | Exception]:
         wanted = furthest([position for positions in group for position in positions])
-        async with self._database.write() as connection:
-            moved = await _moves(connection, wanted)
-            for kind, column in COLUMN.items():
-                rows = [_row(position) for position in moved if position.kind is kind]
-                if rows:
-                    member = (participants.c.conversation_id == bindparam("c")) & (
-                        participants.c.user_id == bindparam("u")
-                    )
-                    behind = column < bindparam("new_seq")
-                    change = update(participants).where(member & behind)
-                    await connection.execute(change.values({column: bindparam("new_seq")}), rows)
+
+        def advance(connection: Connection) -> list[Position]:
+            moved = _moves(connection, wanted)
+            for kind, move in MOVE.items():
+                if rows := [_row(position) for position in moved if position.kind is kind]:
+                    move.run(connection, rows)
+            return moved
+
+        moved = await self._database.write(advance)
         return [_part_of(moved, positions) for positions in group]
 
 
-async def _moves(connection: AsyncConnection, wanted: list[Position]) -> list[Position]:
+def _moves(connection: Connection, wanted: list[Position]) -> list[Position]:
     """Those that are ahead of what is stored, none of them beyond the head."""
-    member = tuple_(participants.c.conversation_id, participants.c.user_id)
-    query = select(participants, conversations.c.seq).join(conversations)
-    query = query.where(member.in_({(position.conversation_id, position.user_id) for position in wanted}))
-    # Locked, in one order for all instances: what is decided on must not change before it is written.
-    query = query.order_by(participants.c.conversation_id, participants.c.user_id)
-    query = query.with_for_update(of=participants, key_share=True)
-    stored = {(row.conversation_id, row.user_id): row for row in await connection.execute(query)}
+    members = {(position.conversation_id, position.user_id) for position in wanted}
+    stored = {(name, user): rest for name, user, *rest in STORED.rows(connection, {"members": list(members)})}
     moves = []
     for position in wanted:
-        row = stored.get((position.conversation_id, position.user_id))
-        if row is None:
-            continue
-        known = row._mapping[COLUMN[position.kind]]
-        seq = min(position.seq, row.seq)
-        if seq > known:
-            moves.append(msgspec.structs.replace(position, seq=seq))
+        if (position.conversation_id, position.user_id) in stored:
+            head, *known = stored[position.conversation_id, position.user_id]
+            seq = min(position.seq, head)
+            if seq > dict(zip(COLUMN, known, strict=True))[position.kind]:
+                moves.append(msgspec.structs.replace(position, seq=seq))
     return moves
 
 

@@ -70,6 +70,10 @@ def _dump(path: Path) -> dict[str, list[Any]]:
         return {name: connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall() for name in tables}  # noqa: S608
 
 
+async def _execute(database: SqlDatabase, statement: str) -> None:
+    await database.write(lambda connection: connection.execute(text(statement)))
+
+
 def _difference(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_server_default": True})
     return list(compare_metadata(context, metadata))
@@ -106,16 +110,14 @@ async def test_all_steps_together_make_the_tables_of_today(
     opened: SqlDatabase, server: PostgresServer | None, tmp_path: Path
 ) -> None:
     """Step by step from nothing, and at once: the same tables, and those that the code describes."""
-    async with opened.write() as connection:
-        await connection.run_sync(upgrade, HEAD)
-        by_steps = await connection.run_sync(_described)
-        assert await connection.run_sync(_difference) == []
-        assert await connection.run_sync(revision_of) == HEAD
+    await opened.write(lambda connection: upgrade(connection, HEAD))
+    by_steps = await opened.read(_described)
+    assert await opened.read(_difference) == []
+    assert await opened.read(revision_of) == HEAD
     at_once = SqlDatabase(await server.create_database() if server else f"sqlite:///{tmp_path}/at_once.db")
     await at_once.start()
-    async with at_once.read() as connection:
-        assert await connection.run_sync(_described) == by_steps
-        assert await connection.run_sync(revision_of) == HEAD
+    assert await at_once.read(_described) == by_steps
+    assert await at_once.read(revision_of) == HEAD
     await at_once.stop()
 
 
@@ -140,21 +142,18 @@ async def test_the_first_release_becomes_exactly_todays_tables(first_release: Pa
     """Not only the rows: types, defaults, keys and indexes, too."""
     database = SqlDatabase(f"sqlite:///{first_release}")
     await database.start()
-    async with database.read() as connection:
-        assert await connection.run_sync(_difference) == []
+    assert await database.read(_difference) == []
     await database.stop()
 
 
 async def test_instances_that_start_at_once_upgrade_once(opened: SqlDatabase, empty: str) -> None:
     """Four over a database of the first release: one takes the steps, the others find them taken."""
-    async with opened.write() as connection:
-        await connection.run_sync(upgrade, "0001")
-        await connection.execute(text("DROP TABLE alembic_version"))  # the first release had none
+    await opened.write(lambda connection: upgrade(connection, "0001"))
+    await _execute(opened, "DROP TABLE alembic_version")  # the first release had none
     databases = [SqlDatabase(empty) for _ in range(INSTANCES)]
     await asyncio.gather(*(database.start() for database in databases))
-    async with opened.read() as connection:
-        assert await connection.run_sync(_difference) == []
-        assert await connection.run_sync(revision_of) == HEAD
+    assert await opened.read(_difference) == []
+    assert await opened.read(revision_of) == HEAD
     for database in databases:
         await database.stop()
 
@@ -163,30 +162,26 @@ async def test_instances_that_start_at_once_make_the_tables_once(empty: str) -> 
     """Four over an empty database."""
     databases = [SqlDatabase(empty) for _ in range(INSTANCES)]
     await asyncio.gather(*(database.start() for database in databases))
-    async with databases[0].read() as connection:
-        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).all() == [(HEAD,)]
+    assert await databases[0].rows(text("SELECT version_num FROM alembic_version")) == [(HEAD,)]
     for database in databases:
         await database.stop()
 
 
 async def test_an_upgrade_that_fails_changes_nothing(opened: SqlDatabase) -> None:
     """All steps are one transaction: the next try starts from where this one did."""
-    async with opened.write() as connection:
-        await connection.run_sync(upgrade, "0001")
-        await connection.execute(text("CREATE TABLE outbox (in_the_way INTEGER)"))
-        before = await connection.run_sync(_described)
+    await opened.write(lambda connection: upgrade(connection, "0001"))
+    await _execute(opened, "CREATE TABLE outbox (in_the_way INTEGER)")
+    before = await opened.read(_described)
     with pytest.raises(Unavailable, match=r"the database does not open: .*outbox.* already exists"):
         await opened.start()
-    async with opened.read() as connection:
-        assert await connection.run_sync(_described) == before
-        assert await connection.run_sync(revision_of) == "0001"
+    assert await opened.read(_described) == before
+    assert await opened.read(revision_of) == "0001"
 
 
 async def test_the_tables_of_a_newer_release_are_left_alone(opened: SqlDatabase) -> None:
     """One line says so; nothing is changed."""
     await opened.start()
-    async with opened.write() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await _execute(opened, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Unavailable, match="the database is at revision 9999, which only a newer release knows"):
         await opened.start()
 

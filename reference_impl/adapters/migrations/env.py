@@ -23,8 +23,7 @@ def run(connection: Connection) -> None:
 async def run_over_settings() -> None:
     """Opens the database without changing it first."""
     database = SqlDatabase(Settings(demo_login=True).database_url)
-    async with database.write() as connection:
-        await connection.run_sync(run)
+    await database.write(run)
     await database.stop()
 
 
