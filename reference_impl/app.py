@@ -24,7 +24,6 @@ from reference_impl.core.distributed_connection_manager import DistributedConnec
 from reference_impl.core.event_bus import EventBus
 from reference_impl.core.heartbeat_manager import HeartbeatManager
 from reference_impl.core.memberships import Memberships
-from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.core.outbox_relay import OutboxRelay
 from reference_impl.core.presence_announcer import PresenceAnnouncer
@@ -38,8 +37,9 @@ from reference_impl.model.connection_limits import ConnectionLimits
 from reference_impl.model.heartbeat_policy import HeartbeatPolicy
 from reference_impl.model.signatures import Signer
 from reference_impl.monitor_parts import compose_monitor
-from reference_impl.outside import push_provider_for, shared_parts_for
+from reference_impl.outside import shared_parts_for
 from reference_impl.parts import Parts
+from reference_impl.push_parts import compose_push
 from reference_impl.services.access_service import AccessService
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.audit_log import AuditLog
@@ -48,8 +48,6 @@ from reference_impl.services.broadcasting_service import BroadcastingService
 from reference_impl.services.circuit_reports import report_circuits
 from reference_impl.services.conversation_service import ConversationService
 from reference_impl.services.message_service import MessageService
-from reference_impl.services.notification_service import NotificationService
-from reference_impl.services.push_fallback import PushFallback
 from reference_impl.settings import Settings
 
 
@@ -95,7 +93,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
     shared = shared_parts_for(settings)
     store = make("store", SqlStore, database_url=settings.database_url)
     tickets = make("tickets", shared.tickets)
-    push_queue = make("push_queue", shared.push_queue)
+
     event_bus = make("event_bus", EventBus, clock=clock)
     audit_log = make("audit_log", AuditLog, event_bus=event_bus)
     message_router = make(
@@ -172,7 +170,9 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         instance_id=settings.instance_id,
         clock=clock,
     )
-    confirmations = make("delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, clock=clock)
+    confirmations = make(
+        "delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, event_bus=event_bus, clock=clock
+    )
     heartbeat = make(
         "heartbeat_manager",
         HeartbeatManager,
@@ -181,33 +181,25 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         make_ping=confirmations.make_ping,
     )
     relay = make("outbox_relay", OutboxRelay, router=message_router, store=store, clock=clock, traffic=traffic)
-    push_provider = make("push_provider", push_provider_for(settings))
-    notifications = make(
-        "notification_service",
-        NotificationService,
-        queue=make("message_queue", MessageQueue, queue=push_queue, queue_name="push", worker=settings.instance_id),
-        provider=push_provider,
+    push = compose_push(
+        parts,
+        settings,
+        push_queue=shared.push_queue,
+        store=store,
+        attendance=attendance,
+        event_bus=event_bus,
         recorder=recorder,
+        clock=clock,
     )
     broadcasting = make(
         "broadcasting_service",
         BroadcastingService,
         connection_manager=connections,
-        notification_service=notifications,
+        notification_service=push.notifications,
         event_bus=event_bus,
         relay=relay,
         recorder=recorder,
         clock=clock,
-    )
-    push_fallback = make(
-        "push_fallback",
-        PushFallback,
-        event_bus=event_bus,
-        store=store,
-        attendance=attendance,
-        notifications=notifications,
-        clock=clock,
-        patience_s=settings.heartbeat_timeout_s,
     )
     messages = make(
         "message_service",
@@ -232,7 +224,7 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         event_bus=event_bus,
         clock=clock,
     )
-    circuits = {**shared.circuits, "push": push_provider.breaker, "ai": assistant.service.breaker}
+    circuits = {**shared.circuits, "push": push.provider.breaker, "ai": assistant.service.breaker}
     report_circuits(circuits, event_bus=event_bus, clock=clock)
     watch = compose_monitor(
         parts,
@@ -242,8 +234,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         connections=connections,
         traffic=traffic,
         relay=relay,
-        queues=[notifications.queue, assistant.service.queue],
-        leans_on=[store, message_router, notifications, assistant.service],
+        queues=[push.notifications.queue, assistant.service.queue],
+        leans_on=[store, message_router, push.notifications, assistant.service],
         board=shared.board,
     )
     services = Services(
@@ -292,8 +284,8 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         heartbeat=heartbeat,
         reconciler=reconciler,
         presence_announcer=presence_announcer,
-        notifications=notifications,
-        push_fallback=push_fallback,
+        notifications=push.notifications,
+        push_fallback=push.fallback,
         alerts=watch.alerts,
         ai_service=assistant.service,
         ai_questions=assistant.questions,

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from itertools import chain
 
 import msgspec
 from redis.asyncio.client import Pipeline
@@ -15,7 +16,32 @@ from reference_impl.model.presence import EndedLease, Lease, TakenLease
 logger = logging.getLogger(__name__)
 
 PAGE = 200
-"""Ended leases taken at a time."""
+"""Leases renewed at a time, and ended ones taken."""
+
+RENEW = """
+local users, first = #KEYS - 1, #KEYS + 3
+local known, taken, ends = redis.call('ZMSCORE', KEYS[1], unpack(ARGV, first)), {}, {}
+local place = first
+for user = 1, users do
+    local key, last = KEYS[1 + user], place + ARGV[3 + user] - 1
+    for lease = place, last do
+        if not known[lease - first + 1] then
+            taken[#taken + 1] = {ARGV[lease], redis.call('ZRANGEBYSCORE', key, ARGV[1], '+inf')}
+        end
+        redis.call('ZADD', key, ARGV[2], ARGV[lease])
+        ends[#ends + 1] = ARGV[2]
+        ends[#ends + 1] = ARGV[lease]
+    end
+    redis.call('PEXPIRE', key, ARGV[3])
+    place = last + 1
+end
+redis.call('ZADD', KEYS[1], unpack(ends))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return taken
+"""
+"""KEYS: all leases, then each user's. ARGV: after now, the new end, a ttl in ms, how many leases of each user, and all
+of these leases. Returns those that were not there, each with the user's other live ones.
+"""
 
 AT_ONCE = 500
 """Users asked for in one command: Redis does nothing else meanwhile."""
@@ -37,7 +63,7 @@ class RedisPresenceStore(PresenceStore):
     """Two sets hold each lease: ``ws:online_users`` all of them, to find what has ended;
     ``ws:online_users:<user>`` the user's own, to know who is there.
 
-    Both are changed in one MULTI/EXEC, so no other instance ever sees them disagree. Each key expires with
+    Both are changed in one script or MULTI/EXEC, so no other instance ever sees them disagree. Each key expires with
     its last lease: users who never come back leave nothing. The braces put all keys into one slot of a
     cluster, since a transaction can not span two.
     """
@@ -48,20 +74,20 @@ class RedisPresenceStore(PresenceStore):
         self._now = now
 
     async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
-        """One round trip for all of them."""
-        now = self._now()
-        ttl_ms = int(lease_s * 1000) + 1000
-        async with self._link.commands("renewing presence") as redis, redis.pipeline(transaction=True) as pipe:
-            for lease in leases:
-                member, key = _encode(lease), self._key(lease.user_id)
-                pipe.zrangebyscore(key, f"({now}", "+inf")
-                pipe.zadd(key, {member: now + lease_s})
-                pipe.pexpire(key, ttl_ms)
-                pipe.zadd(self._all, {member: now + lease_s})
-                pipe.pexpire(self._all, ttl_ms)
-            replies = await pipe.execute()
-        answers = zip(leases, replies[0::5], replies[1::5], strict=True)
-        return [TakenLease(lease, _others(lease, live)) for lease, live, added in answers if added]
+        """One script for so many at a time."""
+        taken: list[TakenLease] = []
+        async with self._link.commands("renewing presence") as redis:
+            for start in range(0, len(leases), PAGE):
+                users: dict[str, list[bytes]] = {}
+                for lease in leases[start : start + PAGE]:
+                    users.setdefault(self._key(lease.user_id), []).append(_encode(lease))
+                now = self._now()
+                times = (f"({now}", now + lease_s, int(lease_s * 1000) + 1000)
+                members = chain.from_iterable(users.values())
+                keys = (self._all, *users)
+                new = await redis.eval(RENEW, len(keys), *keys, *times, *map(len, users.values()), *members)
+                taken += [TakenLease(_decode(member), [*map(_decode, others)]) for member, others in new]
+        return taken
 
     async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
         """Moves the end nearer. A lease that has ended stays ended. A third set, short-lived, holds the lost ones."""
@@ -135,7 +161,3 @@ class RedisPresenceStore(PresenceStore):
 
     def _key(self, user_id: str) -> str:
         return f"{self._all}:{user_id}"
-
-
-def _others(lease: Lease, live: list[bytes]) -> list[Lease]:
-    return [other for other in map(_decode, live) if other != lease]

@@ -22,6 +22,11 @@ TIMEOUT_S = 2.0
 PAUSE_S = 1.0
 """How long nobody asks again after a failure: while Redis hangs, one command waits for it and not all of them."""
 
+AT_ONCE = 64
+"""Commands of an instance on their way. More wait for their turn: when a thousand clients go at once, the client's pool
+of 100 connections would be used up, and that would look as if Redis were away.
+"""
+
 FAILURES = 1
 """After so many the circuit opens: a caller has another way to go on, so there is nothing to gain by insisting."""
 
@@ -68,6 +73,7 @@ class RedisLink:
         make_client = cluster_client if self._is_cluster else redis_client
         self._redis = cast(Redis, make_client(url, timeout_s=timeout_s))
         self.breaker = CircuitBreaker(FAILURES, PAUSE_S)
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     @contextmanager
     def attempt(self, doing: str) -> Iterator[None]:
@@ -94,10 +100,11 @@ class RedisLink:
         """An attempt with the client. Whoever is cancelled in the block, is cancelled."""
         cancelled_before = _cancel_requests()
         try:
-            with self.attempt(doing):
-                # A cluster's client that does not know the cluster yet would send its first commands to any node.
-                await self._redis.initialize()
-                yield self._redis
+            async with self._turns:
+                with self.attempt(doing):
+                    # A cluster's client that does not know the cluster yet would send its first commands to any node.
+                    await self._redis.initialize()
+                    yield self._redis
         finally:
             # The client sends under `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation that
             # comes just then. Its task would go on for ever, and whoever waits for its end with it.

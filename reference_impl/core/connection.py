@@ -73,6 +73,8 @@ class Connection:
         self.device_id: str | None = metadata.get("device_id")
         self.open_pings: dict[float, dict[str, int]] = {}
         """Pings without their pongs: timestamp → conversation → its head when the ping was queued."""
+        self.confirmed: dict[str, int] = {}
+        """The heads that the last pong has confirmed."""
         self.outbox = outbox
         self.was_too_slow = False
         self.ended_with: int | None = None

@@ -2,19 +2,25 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from reference_impl.core.connection import Connection
 from reference_impl.core.conversation_feeds import ConversationFeeds
+from reference_impl.core.event_bus import EventBus
 from reference_impl.core.ports import Clock, ConversationStore
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.errors import Unavailable
+from reference_impl.model.events import Event, EventTypes
 from reference_impl.model.positions import Position, PositionKind
 from reference_impl.model.server_frames import PingData
 
 logger = logging.getLogger(__name__)
 
-COLLECT_S = 0.5
-"""Confirmations within this time are written together: all connections of an instance pong at about one time."""
+COLLECT_S = 1.0
+"""Confirmations within this time are written together, unless somebody leaves: who has confirmed needs no push."""
+
+RETRY_S = 1.0
+"""Pause while the store is away."""
 
 MAX_OPEN_PINGS = 4
 """Pings of one connection that may wait for their pongs: by then the heartbeat has given it up."""
@@ -28,13 +34,17 @@ class DeliveryConfirmations:
     the heads of its connection's conversations, and its pong confirms them.
     """
 
-    def __init__(self, *, feeds: ConversationFeeds, store: ConversationStore, clock: Clock) -> None:
+    def __init__(
+        self, *, feeds: ConversationFeeds, store: ConversationStore, event_bus: EventBus, clock: Clock
+    ) -> None:
         self._feeds = feeds
         self._store = store
         self._clock = clock
         self._confirmed: dict[tuple[str, str], int] = {}  # (conversation_id, user_id) -> seq, not yet written
         self._arrived = asyncio.Event()
+        self._is_urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        event_bus.subscribe(EventTypes.WS_DISCONNECT, self.hurry)
 
     async def start(self) -> None:
         """Begins to write down what was confirmed."""
@@ -66,20 +76,33 @@ class DeliveryConfirmations:
 
     def take_pong(self, connection: Connection, timestamp: float | str | None) -> None:
         """The peer has answered the ping of this time: it has all that was written before. Does not wait."""
-        heads = connection.open_pings.pop(_number(timestamp), {})
-        for conversation_id, seq in heads.items():
+        heads = connection.open_pings.pop(_number(timestamp), None)
+        if heads is None:
+            return
+        before, connection.confirmed = connection.confirmed, heads
+        news = [one for one in heads.items() if before.get(one[0]) != one[1]]  # where nobody spoke there are none
+        for conversation_id, seq in news:
             key = (conversation_id, connection.user_id)
             self._confirmed[key] = max(seq, self._confirmed.get(key, 0))
-        if heads:
+        if news:
             self._arrived.set()
+
+    def hurry(self, _event: Event) -> None:
+        """Somebody has left: soon it is decided what they are pushed. Does not wait."""
+        if self._confirmed:
+            self._is_urgent.set()
 
     async def _write_forever(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            await asyncio.sleep(COLLECT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COLLECT_S):
+                    await self._is_urgent.wait()
+            self._is_urgent.clear()
             if not await self._try_to_write():
                 self._arrived.set()
+                await asyncio.sleep(RETRY_S)
 
     async def _try_to_write(self) -> bool:
         confirmed, self._confirmed = self._confirmed, {}
@@ -97,7 +120,7 @@ class DeliveryConfirmations:
                 self._confirmed[key] = max(seq, self._confirmed.get(key, 0))
             return False
         except Exception:
-            logger.exception("confirmations could not be written; their messages are confirmed by a later pong")
+            logger.exception("confirmations could not be written; what no later pong confirms is pushed")
         return True
 
 

@@ -99,7 +99,7 @@ class PresenceStore(Protocol):
     """
 
     async def renew(self, leases: list[Lease], lease_s: float) -> list[TakenLease]:
-        """Takes leases or renews them, in one round trip. Returns those that were not there before."""
+        """Takes leases or renews them, many in one round trip. Returns those that were not there before."""
 
     async def release(self, lease: Lease, linger_s: float, *, is_lost: bool = False) -> None:
         """Lets a lease end in ``linger_s`` seconds: time for its device to come back unnoticed.

@@ -62,6 +62,23 @@ async def test_what_nobody_renews_is_free_after_its_lease(slot_store: SlotStore,
     assert await take(slot_store, slot(5)) is LimitKind.USER
 
 
+async def test_many_are_renewed_at_once(slot_store: SlotStore, hand_clock: HandClock) -> None:
+    """Hundreds, of many users and few addresses; every one of them counts as long as it is renewed."""
+    many = ConnectionLimits(per_user=2, per_address=250)
+    slots = [slot(n, user=f"user-{n // 2}", address=f"10.0.0.{n // 250}") for n in range(500)]
+    for one in slots:
+        assert await slot_store.take(one, many, LEASE_S) is None
+    hand_clock.now += LEASE_S - 1
+    await slot_store.renew(slots, LEASE_S)
+    hand_clock.now += LEASE_S - 1
+    for n in (0, 249):
+        assert await slot_store.take(slot(1000, user=f"user-{n}", address="10.0.0.9"), many, LEASE_S) is LimitKind.USER
+        assert await slot_store.take(slot(1000, address=f"10.0.0.{n // 125}"), many, LEASE_S) is LimitKind.ADDRESS
+    hand_clock.now += 1
+    for one in slots[::100]:
+        assert await slot_store.take(one, many, LEASE_S) is None
+
+
 async def test_a_quota_is_exact_however_many_come_at_once(quota: MessageQuota) -> None:
     """Ten a minute: of forty at once, ten; each user for themselves."""
 
@@ -123,3 +140,15 @@ async def test_as_many_as_are_left_are_taken_at_once(quota: MessageQuota) -> Non
     assert sum(taken) == 9
     await quota.give_back("bob", 99)
     assert await quota.take("bob", 99) == 10
+
+
+async def test_giving_back_and_taking_in_one(quota: MessageQuota, hand_clock: HandClock) -> None:
+    """What was not used is given back first, so that it can be taken; also when then nothing is left to be had."""
+    assert await quota.take("ann", 8) == 8
+    hand_clock.now += 20
+    assert await quota.take("ann", 9, unused=5) == 7
+    with pytest.raises(RateLimited) as refused:
+        await quota.take("ann", 1)
+    assert refused.value.retry_after == pytest.approx(40, abs=1.1), "three of the first ones still count"
+    assert await quota.take("ann", 1, unused=2) == 1
+    assert await quota.take("bob", 3, unused=7) == 3

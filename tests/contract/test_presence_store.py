@@ -24,6 +24,19 @@ async def test_a_new_lease_is_told_of_the_others(presence_store: PresenceStore) 
     assert await presence_store.renew([PHONE, TABLET], 30) == [TakenLease(TABLET, [])]
 
 
+async def test_many_are_renewed_at_once(presence_store: PresenceStore, hand_clock: MovableClock) -> None:
+    """Hundreds, old and new ones of the same users mixed: each new one is told of the others that came before it."""
+    phones, laptops = [[Lease(f"user-{n}", f"{kind}-{n}") for n in range(250)] for kind in ("phone", "laptop")]
+    assert await presence_store.renew([PHONE, LAPTOP], 30) == [TakenLease(PHONE, []), TakenLease(LAPTOP, [PHONE])]
+    assert await presence_store.renew(phones, 30) == [TakenLease(phone, []) for phone in phones]
+    hand_clock.now += 20
+    taken = await presence_store.renew([lease for pair in zip(phones, laptops, strict=True) for lease in pair], 30)
+    assert taken == [TakenLease(laptop, [phone]) for phone, laptop in zip(phones, laptops, strict=True)]
+    hand_clock.now += 20
+    assert {one.lease for one in [*await presence_store.expire(), *await presence_store.expire()]} == {PHONE, LAPTOP}
+    assert set((await presence_store.leases(["user-249"]))["user-249"]) == {laptops[249], phones[249]}
+
+
 async def test_one_device_leaves_and_the_other_stays(presence_store: PresenceStore, hand_clock: MovableClock) -> None:
     """A device ends its own lease and no other, after the time it lingers."""
     await presence_store.renew([PHONE, LAPTOP], 30)

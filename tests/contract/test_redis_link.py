@@ -51,3 +51,19 @@ async def test_one_caller_finds_out_whether_redis_is_back(redis_url: str) -> Non
     assert link.health("broker", is_listening=True).is_ok
     assert link.health("broker", is_listening=False).state is HealthState.AWAY
     await link.stop()
+
+
+async def test_many_commands_at_once_wait_for_their_turn(redis_url: str) -> None:
+    """A thousand clients that go at the same moment are no outage of Redis."""
+    link = RedisLink(redis_url)
+
+    async def ask() -> int:
+        async with link.commands("testing") as redis:
+            return int(await redis.incr("many-commands-at-once"))
+
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*(ask() for _ in range(500)))
+        async with link.commands("tidying up") as redis:
+            await redis.delete("many-commands-at-once")
+    assert sorted(answers) == list(range(1, 501))
+    await link.stop()
