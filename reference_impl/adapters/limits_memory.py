@@ -46,8 +46,9 @@ class MemoryMessageQuota(MessageQuota):
         self._limiter = SlidingWindowLimiter(max_messages, window_s)
         self._now = now
 
-    async def take(self, user_id: str, wanted: int) -> int:
+    async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
         """Exact to the message."""
+        await self.give_back(user_id, unused)
         self._limiter.admit(user_id, self._now())
         for taken in range(1, wanted):
             try:

@@ -39,22 +39,34 @@ end
 REFUSED = {0: None, 1: LimitKind.USER, 2: LimitKind.ADDRESS}
 
 # KEYS the counts of those who ask, by part of the window · ARGV part now, parts in a window, most, ttl ms, and for each
-# key how many are wanted
+# key how many are wanted, and how many of those taken before are given back first: off the newest parts
 # → for each key how many are taken; where none is left, how many parts from now on the oldest count is over, negative
 TAKE_MESSAGES = """
 local now, parts, answers = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
 for number, key in ipairs(KEYS) do
-  local counts, sum, oldest = redis.call('HGETALL', key), 0, now
+  local wanted, unused = tonumber(ARGV[3 + 2 * number]), tonumber(ARGV[4 + 2 * number])
+  local counts, sum, newest_first, oldest = redis.call('HGETALL', key), 0, {}, now
   for i = 1, #counts, 2 do
     local part = tonumber(counts[i])
     if part <= now - parts then
       redis.call('HDEL', key, counts[i])
     else
-      sum = sum + tonumber(counts[i + 1])
-      oldest = math.min(oldest, part)
+      newest_first[#newest_first + 1] = {part = part, count = tonumber(counts[i + 1])}
     end
   end
-  local taken = math.min(tonumber(ARGV[3]) - sum, tonumber(ARGV[4 + number]))
+  table.sort(newest_first, function(a, b) return a.part > b.part end)
+  for _, one in ipairs(newest_first) do
+    local less = math.min(unused, one.count)
+    if less > 0 then
+      redis.call('HINCRBY', key, one.part, -less)
+      unused = unused - less
+    end
+    if one.count > less then
+      sum = sum + one.count - less
+      oldest = one.part
+    end
+  end
+  local taken = math.min(tonumber(ARGV[3]) - sum, wanted)
   if taken > 0 then
     redis.call('HINCRBY', key, ARGV[1], taken)
     redis.call('PEXPIRE', key, ARGV[4])
@@ -64,24 +76,6 @@ for number, key in ipairs(KEYS) do
   end
 end
 return answers
-"""
-
-# KEYS a user's counts · ARGV how many are given back: they are taken off the newest parts
-GIVE_BACK = """
-local left, counts, byPart, order = tonumber(ARGV[1]), redis.call('HGETALL', KEYS[1]), {}, {}
-for i = 1, #counts, 2 do
-  local part = tonumber(counts[i])
-  byPart[part] = tonumber(counts[i + 1])
-  order[#order + 1] = part
-end
-table.sort(order, function(a, b) return a > b end)
-for _, part in ipairs(order) do
-  local less = math.min(left, byPart[part])
-  if less > 0 then
-    redis.call('HINCRBY', KEYS[1], part, -less)
-    left = left - less
-  end
-end
 """
 
 LARGEST_GROUP = 200
@@ -160,32 +154,32 @@ class RedisMessageQuota(MessageQuota):
         self._window_s = window_s
         self._prefix = prefix + "{ws:quota}:"
         self._now = now
-        self._asking: GroupCommit[tuple[str, int], float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
+        self._asking: GroupCommit[tuple[str, int, int], float] = GroupCommit(self._ask, largest=LARGEST_GROUP)
 
-    async def take(self, user_id: str, wanted: int) -> int:
+    async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
         """Together with the others that ask at this moment."""
-        taken = await self._asking.submit((user_id, wanted))
+        taken = await self._asking.submit((user_id, wanted, unused))
         if taken <= 0:
             raise over_quota(self._max_messages, self._window_s, -taken)
         return int(taken)
 
     async def give_back(self, user_id: str, count: int) -> None:
-        """One script."""
-        async with self._link.commands("giving messages back") as redis:
-            await redis.eval(GIVE_BACK, 1, self._prefix + user_id, count)
+        """The same, with nothing wanted."""
+        await self._asking.submit((user_id, 0, count))
 
     async def stop(self) -> None:
         """Closes the link. Idempotent."""
         await self._asking.stop()
         await self._link.stop()
 
-    async def _ask(self, wishes: list[tuple[str, int]]) -> list[float | Exception]:
+    async def _ask(self, wishes: list[tuple[str, int, int]]) -> list[float | Exception]:
         """How many each gets; or, negative, in how many seconds there is one."""
         part_s = self._window_s / PARTS_OF_WINDOW
         part, into_part = divmod(self._now(), part_s)
-        keys = [self._prefix + user_id for user_id, _ in wishes]
+        keys = [self._prefix + user_id for user_id, _, _ in wishes]
         arguments = [int(part), PARTS_OF_WINDOW + 1, self._max_messages, _ttl_ms(self._window_s + part_s)]
-        arguments += [wanted for _, wanted in wishes]
+        for _, wanted, unused in wishes:
+            arguments += [wanted, unused]
         async with self._link.commands("counting messages") as redis:
             answers = map(int, await redis.eval(TAKE_MESSAGES, len(keys), *keys, *arguments))
         return [float(answer) if answer > 0 else answer * part_s + into_part for answer in answers]

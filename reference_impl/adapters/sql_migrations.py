@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 from reference_impl.adapters.sql_schema import metadata
 from reference_impl.model.errors import Unavailable
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision that ``sql_schema`` describes: the last one in ``migrations/versions``."""
 
 FIRST_RELEASE = "0001"

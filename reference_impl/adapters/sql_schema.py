@@ -98,7 +98,7 @@ outbox = Table(  # messages that are stored and that no instance is known to hav
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    Index("outbox_by_age", "created_at"),
+    sqlite_with_rowid=False,  # one tree instead of two: every message is put in and taken out
 )
 
 

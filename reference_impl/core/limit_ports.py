@@ -35,8 +35,8 @@ class MessageQuota(Protocol):
     forgotten after the window.
     """
 
-    async def take(self, user_id: str, wanted: int) -> int:
-        """Counts up to ``wanted`` messages and says how many, one at least.
+    async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
+        """Counts up to ``wanted`` messages and says how many, one at least. Gives back ``unused`` first, as below.
 
         Raises ``RateLimited`` and counts nothing, or ``Unavailable``.
         """

@@ -37,9 +37,13 @@ class _Allowance:
     """What an instance has taken for a user and may still spend, until ``ends_at``."""
 
     ends_at: float
-    ask_for: int
+    spent_before: int
+    """In the allowance before, if that was just before."""
+    unused: int
+    """What was left of that one; not given back yet."""
+    spent: int = 0
     left: int = 0
-    spent: int = 1
+    is_asking: bool = False
 
 
 class MessageLimits:
@@ -47,8 +51,9 @@ class MessageLimits:
 
     This instance counts first, without waiting: who is over the limit here is over it everywhere, and a flood of
     refused messages costs no round trip. Then the shared count decides. Who sends often is counted ahead: as many as
-    they have sent in the last sixtieth of the window are taken at once, and what is left of them is given back. So
-    the shared count costs a slow sender one round trip a message, and a fast one next to nothing.
+    they have sent in this sixtieth of the window, or in the one before, are taken at once; what is left of them is
+    given back when more are taken, or a little later. So the shared count costs a slow sender one round trip a
+    message, and a fast one next to nothing.
 
     While it is away or slow, what this instance knows has to do: the limit then holds per instance.
     """
@@ -69,6 +74,7 @@ class MessageLimits:
         self._here = SlidingWindowLimiter(max_messages, window_s)
         self._now = now
         self._spend_within_s = window_s / PARTS_OF_WINDOW
+        self._give_back_after_s = 1.5 * self._spend_within_s  # so long the next to be taken may give it back, too
         self._largest = max(1, int(max_messages * LARGEST_SHARE))
         self._allowances: dict[str, _Allowance] = {}
         self._refused_until: dict[str, float] = {}
@@ -79,8 +85,14 @@ class MessageLimits:
         """Counts one message of a user. Raises ``RateLimited``, and then counts nothing."""
         try:
             self._admit_here(user_id, self._now())
-            if self._quota is not None and not self._spend(user_id):
-                await self._admit_everywhere(user_id, self._quota)
+            if self._quota is None:
+                return
+            allowance = self._allowance_of(user_id)
+            allowance.spent += 1
+            if allowance.left:
+                allowance.left -= 1
+            else:
+                await self._admit_everywhere(user_id, allowance, self._quota)
         except RateLimited:
             self.refused += 1
             raise
@@ -103,22 +115,13 @@ class MessageLimits:
             raise over_quota(self._here.max_messages, self._here.window_s, until - now)
         self._here.admit(user_id, now)
 
-    def _spend(self, user_id: str) -> bool:
-        """Whether the message was counted ahead."""
-        allowance = self._allowances.get(user_id)
-        if allowance is None or allowance.ends_at <= self._now():
-            return False
-        allowance.spent += 1
-        if not allowance.left:
-            return False
-        allowance.left -= 1
-        return True
-
-    async def _admit_everywhere(self, user_id: str, quota: MessageQuota) -> None:
-        allowance = self._allowance_of(user_id)
-        wanted, allowance.ask_for = allowance.ask_for, 1  # who comes meanwhile asks for one message only
+    async def _admit_everywhere(self, user_id: str, allowance: _Allowance, quota: MessageQuota) -> None:
+        wanted, unused = 1, 0
+        if asks_for_all := not allowance.is_asking:  # who comes meanwhile asks for one message only
+            wanted = min(max(allowance.spent_before, allowance.spent), self._largest)
+            unused, allowance.unused, allowance.is_asking = allowance.unused, 0, True
         try:
-            taken = await self._ask(quota.take(user_id, wanted))
+            taken = await self._ask(quota.take(user_id, wanted, unused))
         except RateLimited as error:
             self._here.give_back(user_id)
             self._remember(user_id, self._now() + error.retry_after)
@@ -126,18 +129,22 @@ class MessageLimits:
         except (Unavailable, TimeoutError):
             self.unshared += 1
             return
-        if wanted > 1:
-            allowance.ask_for = wanted
+        finally:
+            allowance.is_asking &= not asks_for_all
+        if taken > 1:
             allowance.left += taken - 1
-            asyncio.get_running_loop().call_later(self._spend_within_s, self._end, user_id, allowance, quota)
+            asyncio.get_running_loop().call_later(self._give_back_after_s, self._end, user_id, allowance, quota)
 
     def _allowance_of(self, user_id: str) -> _Allowance:
         now, before = self._now(), self._allowances.get(user_id)
         if before is not None and before.ends_at > now:
             return before
         self._forget(now)
-        sent_just_now = before.spent if before and before.ends_at + self._spend_within_s > now else 1
-        made = _Allowance(now + self._spend_within_s, ask_for=min(sent_just_now, self._largest))
+        made = _Allowance(now + self._spend_within_s, spent_before=0, unused=0)
+        if before is not None:
+            if before.ends_at + self._spend_within_s > now:
+                made.spent_before = before.spent
+            made.unused, before.left = before.left, 0
         self._allowances[user_id] = made
         return made
 

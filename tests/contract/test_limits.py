@@ -140,3 +140,15 @@ async def test_as_many_as_are_left_are_taken_at_once(quota: MessageQuota) -> Non
     assert sum(taken) == 9
     await quota.give_back("bob", 99)
     assert await quota.take("bob", 99) == 10
+
+
+async def test_giving_back_and_taking_in_one(quota: MessageQuota, hand_clock: HandClock) -> None:
+    """What was not used is given back first, so that it can be taken; also when then nothing is left to be had."""
+    assert await quota.take("ann", 8) == 8
+    hand_clock.now += 20
+    assert await quota.take("ann", 9, unused=5) == 7
+    with pytest.raises(RateLimited) as refused:
+        await quota.take("ann", 1)
+    assert refused.value.retry_after == pytest.approx(40, abs=1.1), "three of the first ones still count"
+    assert await quota.take("ann", 1, unused=2) == 1
+    assert await quota.take("bob", 3, unused=7) == 3

@@ -67,7 +67,7 @@ async def opened(empty: str) -> AsyncIterator[SqlDatabase]:
 def _dump(path: Path) -> dict[str, list[Any]]:
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall() for name in tables}  # noqa: S608
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=str) for name in tables}  # noqa: S608
 
 
 async def _execute(database: SqlDatabase, statement: str) -> None:
@@ -89,6 +89,7 @@ def _described(connection: Connection) -> dict[str, Any]:
             sorted(map(str, look.get_foreign_keys(table))),
             sorted(map(_index_described, look.get_indexes(table))),
             sorted(map(str, look.get_unique_constraints(table))),
+            look.get_table_options(table),
         )
         for table in look.get_table_names()
     }

@@ -46,7 +46,7 @@ class SlowQuota(MemoryMessageQuota):
         self.answers = asyncio.Event()
         self.asked = 0
 
-    async def take(self, user_id: str, wanted: int) -> int:
+    async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
         self.asked += 1
         await self.answers.wait()
         return await super().take(user_id, wanted)
@@ -158,28 +158,33 @@ class CountingQuota(MemoryMessageQuota):
     def __init__(self, max_messages: int, now: Callable[[], float]) -> None:
         super().__init__(max_messages=max_messages, window_s=6, now=now)
         self.wishes: list[int] = []
-        self.given_back: list[int] = []
+        self.taken = self.returned = 0
 
-    async def take(self, user_id: str, wanted: int) -> int:
+    async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
         self.wishes.append(wanted)
-        return await super().take(user_id, wanted)
+        taken = await super().take(user_id, wanted, unused)
+        self.taken += taken
+        return taken
 
     async def give_back(self, user_id: str, count: int) -> None:
-        self.given_back.append(count)
+        self.returned += count
         await super().give_back(user_id, count)
 
 
 async def test_who_sends_often_is_counted_ahead_and_the_rest_is_given_back() -> None:
-    """As many as in the part of the window before, and no more than a thousandth of the limit."""
+    """As many as in this part of the window or the one before, and no more than a thousandth of the limit."""
     now = [0.0]
     quota = CountingQuota(50_000, lambda: now[0])
     limits = MessageLimits(quota, max_messages=50_000, window_s=6, now=lambda: now[0])
-    for messages in (30, 80, 60, 1):
+    wishes = [[1, 2, 4, 8, 16], [30, 31, 50], [50, 50], [50]]
+    for messages, expected in zip((30, 80, 60, 1), wishes, strict=True):
+        quota.wishes.clear()
         for _ in range(messages):
             await limits.admit("ann")
+        assert quota.wishes == expected
         now[0] += 0.11
-    assert quota.wishes == [1] * 30 + [30] * 3 + [50] * 2 + [50]
-    await until(lambda: sum(quota.given_back) == 10 + 40 + 49)
+    assert quota.returned == 1 + 31 + 40, "together with what was taken next: no round trip for that alone"
+    await until(lambda: quota.taken - quota.returned == 30 + 80 + 60 + 1)
     await limits.stop()
 
 
@@ -206,7 +211,7 @@ async def test_who_sends_now_and_then_is_counted_one_by_one() -> None:
         await limits.admit("ann")
         now[0] += 1
     assert quota.wishes == [1] * 20
-    assert quota.given_back == []
+    assert quota.returned == 0
 
 
 async def test_counted_ahead_or_not_two_instances_never_admit_more() -> None:
