@@ -1,7 +1,6 @@
 """Every name that the tutorial gives exists, where the table in ``reference_impl/README.md`` says."""
 
 import ast
-import dataclasses
 import inspect
 import re
 from collections.abc import Callable
@@ -189,7 +188,7 @@ def test_values_have_the_tutorial_s_fields() -> None:
     """Messages, requests, notifications, events."""
     event = import_module("reference_impl.model.events").Event
     assert {"type", "data", "timestamp", "source", "conversation_id", "user_id"} == {
-        field.name for field in dataclasses.fields(event)
+        field.name for field in msgspec.structs.fields(event)
     }
     assert {
         "id", "conversation_id", "content", "type", "sender_id", "sender_type", "sender_name", "sender_avatar",
