@@ -39,6 +39,8 @@ class SqliteBackend:
 
     async def prepare(self) -> None:
         """Turns the write-ahead log on, for good: with it, readers do not wait for the writer."""
+        self._writer.open()
+        self._readers.open()
         await asyncio.to_thread(_switch_to_wal, self._path)
 
     async def read(self, work: Work[Result]) -> Result:

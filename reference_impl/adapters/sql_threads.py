@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -26,7 +27,8 @@ class TransactionThreads:
     def __init__(self, engine: Engine, begin: Begin, *, threads: int, name: str) -> None:
         self._engine = engine
         self._begin = begin
-        self._pool = ThreadPoolExecutor(threads, name)
+        self._make_pool = partial(ThreadPoolExecutor, threads, name)
+        self._pool = self._make_pool()
         self._own = threading.local()
         self._opened: set[Connection] = set()
         self._is_stopped = False
@@ -41,6 +43,12 @@ class TransactionThreads:
             raise Unavailable("the database is closed")
         give_up_at = time.monotonic() + deadline_s
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._transact, work, give_up_at)
+
+    def open(self) -> None:
+        """Opens it again after ``stop``. It is open from the beginning."""
+        if self._is_stopped:
+            self._pool = self._make_pool()
+            self._is_stopped = False
 
     async def stop(self) -> None:
         """Waits for what was asked for, then closes the connections. Idempotent."""
