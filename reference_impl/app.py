@@ -171,7 +171,13 @@ def compose(settings: Settings, overrides: dict[str, Any]) -> ChatSystem:
         clock=clock,
     )
     confirmations = make(
-        "delivery_confirmations", DeliveryConfirmations, feeds=feeds, store=store, event_bus=event_bus, clock=clock
+        "delivery_confirmations",
+        DeliveryConfirmations,
+        feeds=feeds,
+        store=store,
+        event_bus=event_bus,
+        clock=clock,
+        patience_s=settings.heartbeat_timeout_s,
     )
     heartbeat = make(
         "heartbeat_manager",

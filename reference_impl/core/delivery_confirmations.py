@@ -35,8 +35,16 @@ class DeliveryConfirmations:
     """
 
     def __init__(
-        self, *, feeds: ConversationFeeds, store: ConversationStore, event_bus: EventBus, clock: Clock
+        self,
+        *,
+        feeds: ConversationFeeds,
+        store: ConversationStore,
+        event_bus: EventBus,
+        clock: Clock,
+        patience_s: float = 90.0,
     ) -> None:
+        """``patience_s``: who has confirmed nothing for so long is told by a push. It must be written well before."""
+        self._collect_s = min(COLLECT_S, patience_s / 4)
         self._feeds = feeds
         self._store = store
         self._clock = clock
@@ -97,7 +105,7 @@ class DeliveryConfirmations:
             await self._arrived.wait()
             self._arrived.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(COLLECT_S):
+                async with asyncio.timeout(self._collect_s):
                     await self._is_urgent.wait()
             self._is_urgent.clear()
             if not await self._try_to_write():
