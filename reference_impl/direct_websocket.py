@@ -9,10 +9,8 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 
 from reference_impl.api.direct_socket import EXTENSION, Event, Wire
+from reference_impl.core.connection import GIVE_UP_S
 from reference_impl.guards import GuardedWebSocket
-
-GIVE_UP_S = 30.0
-"""How long a peer may take to read what is on the network already, and the close frame behind it."""
 
 
 class DirectWebSocket(GuardedWebSocket, Wire):
@@ -42,7 +40,7 @@ class DirectWebSocket(GuardedWebSocket, Wire):
             pass
         except BaseException:
             self.logger.exception("Exception in ASGI application\n")
-            self.send_500_response()
+        self.send_500_response()  # does nothing once the handshake was answered
         if not self._is_handed_over and self.close_timer is None:
             self.transport.close()
 

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from uuid_utils import uuid7
+
 from reference_impl.core.connection_manager import ConnectionManager
 from reference_impl.core.ports import Transport
 from reference_impl.core.trace import HopRecorder
 from reference_impl.model.envelope import EncodedFrame
+from reference_impl.model.messages import MessageDraft
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -66,6 +69,13 @@ class FakeTransport(Transport):
     def frames(self) -> list[dict[str, Any]]:
         """What was sent, decoded."""
         return [json.loads(text) for text in self.sent]
+
+
+def draft(conversation_id: str = "talk", **fields: Any) -> MessageDraft:
+    """What Ann says, unless ``fields`` say otherwise. Each has an id of its own."""
+    usual: dict[str, Any] = {"id": str(uuid7()), "conversation_id": conversation_id, "timestamp": NOON}
+    usual |= {"sender_id": "ann", "sender_type": "user", "sender_name": "Ann", "type": "text"}
+    return MessageDraft(**usual | {"content": {"text": "hello"}} | fields)
 
 
 def connection_manager(**settings: Any) -> ConnectionManager:

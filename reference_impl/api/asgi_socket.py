@@ -8,11 +8,9 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from reference_impl.api.sign_in import chosen_subprotocol
 from reference_impl.api.socket_session import SocketSession
+from reference_impl.core.connection import GIVE_UP_S
 from reference_impl.core.ports import Transport
 from reference_impl.model.envelope import EncodedFrame
-
-GIVE_UP_S = 30.0
-"""How long a peer that does not read may take to read what is on the network already, and the close frame behind it."""
 
 
 class AsgiTransport(Transport):

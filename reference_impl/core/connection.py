@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 VANISHED = 1006
 """RFC 6455's code for a connection that ended without a close frame."""
 
+GIVE_UP_S = 30.0
+"""How long a peer that does not read may take to read what is on the network already, and the close frame behind it."""
+
 LARGEST_WRITE = 64 * 1024
 """Bytes handed to the network at once; after that, whether the peer reads decides."""
 
@@ -175,7 +178,7 @@ class Connection:
         self._is_due = False
         try:
             self._write()
-        except (OSError, RuntimeError) as error:  # what a transport raises when the peer is gone
+        except (OSError, RuntimeError) as error:  # what sockets raise when the peer is gone; uvloop's the second one
             logger.debug("connection %s is dead: %s", self.connection_id, error)
             self._end("peer gone")
         except Exception:

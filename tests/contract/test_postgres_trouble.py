@@ -12,7 +12,6 @@ import asyncpg
 import psutil
 import pytest
 from sqlalchemy.engine import make_url
-from uuid_utils import uuid7
 
 from course.workbench.postgres_server import PostgresServer
 from reference_impl.adapters import sql_postgres
@@ -20,22 +19,9 @@ from reference_impl.adapters.sql_postgres import PostgresBackend
 from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Unavailable
-from reference_impl.model.messages import MessageDraft
+from tests.fakes import draft
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
-
-
-def draft() -> MessageDraft:
-    return MessageDraft(
-        id=str(uuid7()),
-        conversation_id="talk",
-        sender_id="ann",
-        sender_type="user",
-        sender_name="Ann",
-        type="text",
-        content={"text": "hello"},
-        timestamp=NOON,
-    )
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from reference_impl.adapters.store_sql import SqlStore
 from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Invalid
 from reference_impl.model.messages import MessageDraft
+from tests import fakes
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -39,16 +40,7 @@ async def store(server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[
 
 
 def draft(number: int) -> MessageDraft:
-    return MessageDraft(
-        id=f"m-{number}",
-        conversation_id="talk",
-        sender_id="ann",
-        sender_type="user",
-        sender_name="Ann",
-        type="text",
-        content={"text": "a NUL \0, a half \\ud800 and 𝄞"},
-        timestamp=NOON,
-    )
+    return fakes.draft(id=f"m-{number}", content={"text": "a NUL \0, a half \\ud800 and 𝄞"})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from reference_impl.model.errors import Unavailable
 from reference_impl.model.health import HealthState
 from reference_impl.model.messages import MessageDraft
 from reference_impl.model.positions import Position, PositionKind
+from tests import fakes
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -29,17 +30,7 @@ MAY_BE_READ_WHOLE = ("SCAN json_each", "SCAN outbox")
 
 
 def draft() -> MessageDraft:
-    return MessageDraft(
-        id=str(uuid7()),
-        conversation_id="talk",
-        sender_id="ann",
-        sender_type="user",
-        sender_name="Ann",
-        type="text",
-        content={"text": "hello"},
-        timestamp=NOON,
-        client_message_id=str(uuid7()),
-    )
+    return fakes.draft(client_message_id=str(uuid7()))
 
 
 @pytest.fixture

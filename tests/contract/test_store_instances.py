@@ -12,6 +12,7 @@ from reference_impl.model.conversations import Conversation, User
 from reference_impl.model.errors import Invalid
 from reference_impl.model.messages import MessageDraft
 from reference_impl.model.positions import MemberPositions, Position, PositionKind
+from tests import fakes
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 NAMES = ["ann", "bob", "cleo", "dan"]
@@ -20,18 +21,7 @@ MakeStore = Callable[[], Awaitable[Store]]
 
 
 def draft(conversation_id: str, *, client_id: str | None = None, reply_to: str | None = None) -> MessageDraft:
-    return MessageDraft(
-        id=str(uuid7()),
-        conversation_id=conversation_id,
-        sender_id="ann",
-        sender_type="user",
-        sender_name="Ann",
-        type="text",
-        content={"text": "hello"},
-        timestamp=NOON,
-        client_message_id=client_id,
-        reply_to_message_id=reply_to,
-    )
+    return fakes.draft(conversation_id, client_message_id=client_id, reply_to_message_id=reply_to)
 
 
 def talk(*names: str) -> Conversation:

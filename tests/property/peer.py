@@ -229,3 +229,18 @@ class Peer:
         for conversation_id, skipped in socket.skipped.items():
             if missing := skipped - socket.acked.get(conversation_id, set()):
                 self.violations.append(f"{self.user_id}: messages {sorted(missing)} were left out")
+
+
+async def make_move(world: World, peer: Peer, move: str, place: int) -> None:
+    """A step of a story: the peer comes or goes, the second instance is replaced, the bus goes down or comes back."""
+    match move:
+        case "come" if not peer.is_open:
+            peer.connect(place)
+        case "vanish" | "goodbye" if peer.is_open:
+            await peer.leave(1006 if move == "vanish" else 1000)
+        case "crash":
+            await world.replace(1)
+        case "down" if world.bus.is_up:
+            world.bus.go_down()
+        case "up" if not world.bus.is_up:
+            world.bus.come_back()

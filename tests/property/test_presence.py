@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.property.peer import Peer
+from tests.property.peer import Peer, make_move
 from tests.property.virtual_time import VirtualTime
 from tests.property.world import World
 
@@ -58,7 +58,7 @@ async def _seen_is_there(moves: list[tuple[str, int, int, float]]) -> None:
     owners = ["bob", "bob", "cleo"]
     devices = [Peer(world, owner, "room", device_id=f"{owner}-{number}") for number, owner in enumerate(owners)]
     for move, number, place, seconds in moves:
-        await _move(world, devices[number], move, place)
+        await make_move(world, devices[number], move, place)
         await asyncio.sleep(seconds)
     if not world.bus.is_up:
         world.bus.come_back()
@@ -71,20 +71,6 @@ async def _seen_is_there(moves: list[tuple[str, int, int, float]]) -> None:
     for peer in (*devices, watcher):
         await peer.leave(1000)
     await world.stop()
-
-
-async def _move(world: World, device: Peer, move: str, place: int) -> None:
-    match move:
-        case "come" if not device.is_open:
-            device.connect(place)
-        case "vanish" | "goodbye" if device.is_open:
-            await device.leave(1006 if move == "vanish" else 1000)
-        case "crash":
-            await world.replace(1)
-        case "down" if world.bus.is_up:
-            world.bus.go_down()
-        case "up" if not world.bus.is_up:
-            world.bus.come_back()
 
 
 def test_an_outage_takes_nobody_away() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reference_impl.model.conversations import User
 from reference_impl.services.push_fallback import LOOK_AGAIN_S
-from tests.property.peer import Peer
+from tests.property.peer import Peer, make_move
 from tests.property.virtual_time import VirtualTime
 from tests.property.world import World
 
@@ -242,17 +242,9 @@ async def _never_neither(moves: list[tuple[str, int, int, float]]) -> None:
 
 async def _move(world: World, peer: Peer, move: str, place: int) -> None:
     match move:
-        case "come" if not peer.is_open:
-            peer.connect(place)
-        case "vanish" | "goodbye" if peer.is_open:
-            await peer.leave(1006 if move == "vanish" else 1000)
-        case "crash":
-            await world.replace(1)
-        case "down" if world.bus.is_up:
-            world.bus.go_down()
-        case "up" if not world.bus.is_up:
-            world.bus.come_back()
         case "lose":
             world.instances[place].broker.loses_presence ^= True
         case "say":
             await world.say(place, "room", peer.user_id, "hello")
+        case _:
+            await make_move(world, peer, move, place)
