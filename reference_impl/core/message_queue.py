@@ -16,7 +16,12 @@ from reference_impl.model.jobs import Claim, QueueSizes
 logger = logging.getLogger(__name__)
 
 WAIT_S = 1.0
-"""How long one look at an empty queue lasts, and the pause when the queue is away."""
+"""How long one look at an empty queue lasts while jobs run, and the pause when the queue is away. A job that is put
+back with a delay is seen by the next look, which then ends when the job is due.
+"""
+
+IDLE_WAIT_S = 5.0
+"""How long one look lasts while nothing runs here: a new job ends it at once."""
 
 
 class MessageQueue:
@@ -124,7 +129,8 @@ class MessageQueue:
             claims = [claim for claim in claims if claim.receipt not in self._running]
             self.counts["reclaimed"] += len(claims)
         else:
-            claims = await self._queue.claim(self._worker, limit, min(WAIT_S, self._claim_s / 3))
+            wait_s = WAIT_S if self._running else IDLE_WAIT_S
+            claims = await self._queue.claim(self._worker, limit, min(wait_s, self._reclaim_at - loop.time()))
         for claim in claims:
             self._begin(claim)
 
