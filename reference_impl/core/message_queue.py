@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 
@@ -11,7 +11,7 @@ from reference_impl.core.backoff import Backoff
 from reference_impl.core.job_runner import GiveUp, JobHandler, JobRunner
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull, Unavailable
-from reference_impl.model.jobs import Claim, QueueSizes
+from reference_impl.model.jobs import Claim, Enqueued, QueueSizes
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ back with a delay is seen by the next look, which then ends when the job is due.
 
 IDLE_WAIT_S = 5.0
 """How long one look lasts while nothing runs here: a new job ends it at once."""
+
+
+_COUNTED = {Enqueued.NEW: "enqueued", Enqueued.KNOWN: "known", Enqueued.REFUSED: "refused"}
 
 
 class MessageQueue:
@@ -97,6 +100,16 @@ class MessageQueue:
             raise
         self.counts["enqueued" if is_new else "known"] += 1
         return is_new
+
+    async def enqueue_messages(self, messages: Mapping[str, object]) -> dict[str, Enqueued]:
+        """Asks for many effects, job id → message, in one round trip: a few hundred at most. Says what became of each.
+
+        Raises ``Unavailable``; then it is not known whether they are stored.
+        """
+        answers = await self._queue.enqueue_all({name: msgspec.json.encode(one) for name, one in messages.items()})
+        for answer in answers.values():
+            self.counts[_COUNTED[answer]] += 1
+        return answers
 
     @property
     def is_alarming(self) -> bool:
