@@ -92,6 +92,7 @@ async def start(
 ) -> AsyncIterator[Start]:
     """Starts instances over one store and one queue."""
     monkeypatch.setattr(message_queue, "WAIT_S", 0.02)
+    monkeypatch.setattr(message_queue, "IDLE_WAIT_S", 0.02)
     monkeypatch.setattr(ai_questions, "COLLECT_S", 0.0)
     monkeypatch.setattr(ai_questions, "MEMBERSHIP_KNOWN_S", 0.01)
     store = MemoryStore()
