@@ -79,5 +79,6 @@ FOUND_BY = (
     "keys never end, such as was here:",
     " files more for each socket",
     " blocks more for each socket",
+    " KiB more for each socket",
 )
 """What is said of them, in this order."""

@@ -8,7 +8,7 @@ from tests.soak.leaks import FOUND_BY, LEAKS
 from tests.soak.run import Plan, run_soak, slope_of
 
 SHORT = Plan(visits=60, cycles=3, warm_up=1, bounds={"blocks": 100, "files": 0.5, "threads": 0.5})
-LEAKING = Plan(visits=60, cycles=2, warm_up=1, bounds=SHORT.bounds, settle_s=1.5)
+LEAKING = Plan(visits=60, cycles=2, warm_up=1, bounds=SHORT.bounds | {"KiB": 0.2}, settle_s=1.5)
 LONG = Plan(visits=1000, cycles=8, warm_up=3, bounds={"blocks": 2, "files": 0.01, "threads": 0.01, "KiB": 0.2})
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows has no signal to ask an instance by")
