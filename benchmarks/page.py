@@ -60,7 +60,7 @@ def ladder_text(found: dict[str, Any]) -> str:
     lines = ["| step | µs a delivery | of the step before |", "|---|---:|---:|"]
     before: float | None = None
     for name, cost in found["us_per_delivery"].items():
-        share = "" if before is None else f"{100 * cost / before:.0f} %"
+        share = f"{100 * cost / before:.0f} %" if before is not None and cost <= before else ""  # else it does more
         lines.append(f"| {name} | {cost:.1f} | {share} |")
         before = cost
     return "\n".join([f"Measured {found['date'][:10]}.", "", *lines])
