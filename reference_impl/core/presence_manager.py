@@ -132,7 +132,9 @@ class PresenceManager:
         """
         lease = self._held.pop(connection_id, None)
         if lease is not None:
-            self._devices -= Counter([user_id])  # drops users who reach zero
+            self._devices[user_id] -= 1
+            if not self._devices[user_id]:
+                del self._devices[user_id]
             linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
             self._note_departure(lease, self.lease_s)
             try:
