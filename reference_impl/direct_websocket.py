@@ -1,7 +1,7 @@
 """uvicorn's WebSocket as a wire: see ``api/direct_socket.py``."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -11,6 +11,7 @@ from websockets.protocol import OPEN
 from reference_impl.api.direct_socket import EXTENSION, Event, Wire
 from reference_impl.core.connection import GIVE_UP_S
 from reference_impl.guards import GuardedWebSocket
+from reference_impl.model.envelope import EncodedFrame
 
 
 class DirectWebSocket(GuardedWebSocket, Wire):
@@ -19,12 +20,30 @@ class DirectWebSocket(GuardedWebSocket, Wire):
     whole text frames, so that nothing has to be made of them here.
     """
 
+    complete_handshake: Callable[[], Awaitable[None]]
+    is_writable, is_closed = False, True  # until the handshake is complete
     _is_handed_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Nobody wants to know yet."""
         self.on_change: Callable[[], None] = _nobody
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """The peer's goodbye may be in it, or a mistake that ends the connection."""
+        super().data_received(data)
+        self._look()
+
+    async def send(self, message: Any) -> None:
+        """What the endpoint has to say before it takes over: that it accepts, or does not."""
+        await super().send(message)
+        self._look()
+
+    async def accept(self) -> None:
+        """Completes the handshake, once."""
+        if not self.handshake_complete:
+            await self.complete_handshake()
+            del self.complete_handshake  # all that belongs to the handshake hangs on it
 
     def handle_connect(self, event: Request) -> None:
         """Tells the endpoint what this server has to offer."""
@@ -74,21 +93,11 @@ class DirectWebSocket(GuardedWebSocket, Wire):
         task.add_done_callback(self.tasks.discard)
         return task
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether the transport's buffer is below its mark of 64 KiB."""
-        return self.writable.is_set() and not self.is_closed
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether either side has sent its close frame, or the network is gone."""
-        return self.close_sent or self.disconnected or self.conn.state is not OPEN
-
-    def write(self, data: bytes) -> None:
-        """Past the library's own way to send, which would make the same bytes anew for each connection."""
-        if self.is_closed or self.transport.is_closing():
+    def write(self, frames: Sequence[EncodedFrame]) -> None:
+        """In one piece, past the library's own way to send: it would make the same bytes anew for each connection."""
+        if self.is_closed:
             raise ConnectionError("the peer is gone")
-        self.transport.write(data)
+        self.transport.write(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
 
     def close(self, code: int, reason: str) -> None:
         """The close frame goes behind what the peer has not read yet."""
@@ -97,20 +106,41 @@ class DirectWebSocket(GuardedWebSocket, Wire):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._look()
         self.read_on()  # or the peer's answer would not be seen
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
         self._abort_later(GIVE_UP_S)
         self.on_change()
 
+    def pause_writing(self) -> None:
+        """The transport's buffer is above its mark of 64 KiB: the peer does not read."""
+        super().pause_writing()
+        self._look()
+
     def resume_writing(self) -> None:
         """The peer has read."""
         super().resume_writing()
+        self._look()
         self.on_change()
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        super().shutdown()
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The network is gone."""
         super().connection_lost(exc)
+        self._look()
         self.on_change()
+
+    def _look(self) -> None:
+        """Notes how things are, after whatever may have changed them: who writes asks for each frame.
+
+        It is closed when either side has sent its close frame, or the network is gone.
+        """
+        self.is_closed = self.close_sent or self.disconnected or self.conn.state is not OPEN
+        self.is_writable = not self.is_closed and self.writable.is_set()
 
 
 class _Passer:

@@ -5,8 +5,7 @@ its block and by the tasks that are started there; the code that logs does not h
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,14 +15,25 @@ import msgspec
 _ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default={})  # noqa: B039 - it is replaced, never changed
 
 
-@contextmanager
-def belonging_to(**ids: str | None) -> Iterator[None]:
+class Block:
+    """What ``belonging_to`` gives. A class: for every message one is entered, and a generator takes thrice as long."""
+
+    __slots__ = ("_given", "_token")
+
+    def __init__(self, ids: Mapping[str, str | None]) -> None:
+        self._given = ids
+
+    def __enter__(self) -> None:
+        ids = {**_ids.get(), **{name: value for name, value in self._given.items() if value is not None}}
+        self._token = _ids.set(ids)
+
+    def __exit__(self, *_: object) -> None:
+        _ids.reset(self._token)
+
+
+def belonging_to(**ids: str | None) -> Block:
     """Lines in this block carry these ids, beside those from around it. None: there is none."""
-    token = _ids.set({**_ids.get(), **{name: value for name, value in ids.items() if value is not None}})
-    try:
-        yield
-    finally:
-        _ids.reset(token)
+    return Block(ids)
 
 
 class Belonging(logging.Filter):

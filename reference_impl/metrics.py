@@ -12,8 +12,12 @@ from prometheus_client.registry import Collector
 
 from reference_impl.api.deps import Onlooker
 from reference_impl.chat_system import ChatSystem
+from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.connection_limits import LimitKind
 from reference_impl.model.health import HealthState
+
+FIRST_FREE_CODE = 3000
+"""From here on a close code means what its sender wants it to mean: RFC 6455, section 7.4.2."""
 
 JOB_FATES = ("done", "retried", "dead", "reclaimed", "refused")
 
@@ -42,7 +46,7 @@ class ChatCollector(Collector):
         traffic = self._chat.services.traffic
         counts: list[tuple[str, str, str, Counter[int] | Counter[str]]] = [
             ("chat_errors", "What was refused or failed, at both doors", "code", traffic.errors),
-            ("chat_connections_closed", "Connections that ended", "code", traffic.closed),
+            ("chat_connections_closed", "Connections that ended", "code", _by_known_code(traffic.closed)),
             ("chat_connections_refused", "Sockets closed before they were let in", "code", traffic.refused),
             ("chat_http_requests", "HTTP requests, without those of monitors", "status", traffic.requests),
             ("chat_events", "Events that were published", "type", self._chat.event_bus.published),
@@ -158,6 +162,14 @@ def metrics_of(chat: ChatSystem) -> bytes:
     registry.register(ChatCollector(chat))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
+
+
+def _by_known_code(closed: Counter[int]) -> Counter[str]:
+    """Codes that a client has made up are one: each value of a label is a series, which is kept for long."""
+    counts = Counter[str]()
+    for code, count in closed.items():
+        counts[str(code) if code < FIRST_FREE_CODE or code in set(CloseCode) else "other"] += count
+    return counts
 
 
 def add_metrics_route(app: FastAPI, chat: ChatSystem) -> None:

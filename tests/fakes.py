@@ -28,7 +28,7 @@ class FakeTransport(Transport):
         self.closed: tuple[int, str] | None = None
         self.fail_accept = fail_accept
         self.fail_send = fail_send
-        self.is_stalled = False
+        self.is_writable, self.is_closed = True, False
         self.accepting = asyncio.Event()
         self.accepting.set()
 
@@ -36,14 +36,6 @@ class FakeTransport(Transport):
         await self.accepting.wait()
         if self.fail_accept:
             raise OSError("the peer is gone")
-
-    @property
-    def is_writable(self) -> bool:
-        return not self.is_stalled and not self.is_closed
-
-    @property
-    def is_closed(self) -> bool:
-        return self.closed is not None
 
     def write(self, frames: Sequence[EncodedFrame]) -> None:
         assert self.is_writable
@@ -55,15 +47,16 @@ class FakeTransport(Transport):
     def close(self, code: int, reason: str) -> None:
         if self.closed is None:
             self.closed = (code, reason)
+            self.is_writable, self.is_closed = False, True
             self.on_change()
 
     def stall(self) -> None:
         """The peer stops reading."""
-        self.is_stalled = True
+        self.is_writable = False
 
     def read_on(self) -> None:
         """It reads again."""
-        self.is_stalled = False
+        self.is_writable = not self.is_closed
         self.on_change()
 
     def frames(self) -> list[dict[str, Any]]:

@@ -117,8 +117,9 @@ def isolation() -> str:
 def _order(notebook: Notebook, jobs: dict[str, Any], results: int, limits: Limits) -> bytes:
     command = [
         sys.executable, "-m", "pytest", "-q", "-c", "{folder}/pytest.ini", "--rootdir", "{folder}",
-        "-p", "nbval.plugin", "-p", "course.grader.plugin", "-p", "no:cacheprovider", "--nbval-lax",
-        "--nbval-current-env", "--nbval-cell-timeout", str(limits.cell_timeout_s), "{folder}/graded.ipynb",
+        "-p", "course.no_iri_grammar", "-p", "nbval.plugin", "-p", "course.grader.plugin", "-p", "no:cacheprovider",
+        "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", str(limits.cell_timeout_s),
+        "{folder}/graded.ipynb",
     ]  # fmt: skip
     environment = base_environment() | {
         "IPYTHONDIR": "{folder}/home/ipython",

@@ -147,7 +147,7 @@ class InstanceProcess:
         except TimeoutError:
             process.kill()
             line = b""
-        except ConnectionResetError:  # it has ended before it read what it should run
+        except ConnectionError:  # reset, or a broken pipe: it has ended before it read what it should run
             line = b""
         if not line:
             await process.wait()
@@ -158,7 +158,7 @@ class InstanceProcess:
         return answer
 
     async def _listen(self, stdout: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionResetError):  # it has ended before it read a question
+        with contextlib.suppress(ConnectionError):  # it has ended before it read a question
             async for line in stdout:
                 answer = msgspec.json.decode(line)
                 waiting = self._answers.get(answer.get("id"))

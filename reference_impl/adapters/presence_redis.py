@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 
 import msgspec
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 PAGE = 200
 """Leases renewed at a time, and ended ones taken."""
+
+MOST_TRIES = 5
+"""Ended leases are taken only if no lease changes meanwhile: otherwise the look begins anew, so often at most."""
 
 RENEW = """
 local users, first = #KEYS - 1, #KEYS + 3
@@ -112,10 +116,13 @@ class RedisPresenceStore(PresenceStore):
             if not await redis.zrangebyscore(self._all, "-inf", self._now(), start=0, num=1):
                 return []
             async with redis.pipeline(transaction=True) as pipe:
-                return await self._take_ended(pipe)
+                for _ in range(MOST_TRIES):
+                    with suppress(WatchError):  # somebody renewed or let go a lease between our look and our taking
+                        return await self._take_ended(pipe)
+        return []  # they are busy; the next look finds what has ended
 
     async def _take_ended(self, pipe: Pipeline) -> list[EndedLease]:
-        await pipe.watch(self._all)  # who renews a lease between our look and our taking makes us start again
+        await pipe.watch(self._all)
         now = self._now()
         members: list[bytes] = await pipe.zrangebyscore(self._all, "-inf", now, start=0, num=PAGE)  # type: ignore[assignment]
         leases = [_decode(member) for member in members]
@@ -125,10 +132,7 @@ class RedisPresenceStore(PresenceStore):
             pipe.zrem(self._all, member)
             pipe.zrem(key, member)
             pipe.zrangebyscore(key, f"({now}", "+inf")
-        try:
-            replies = await pipe.execute()
-        except WatchError:
-            return []  # it is looked at again in a moment
+        replies = await pipe.execute()
         reports = zip(leases, replies[0::3], replies[2::3], strict=True)
         return [EndedLease(lease, [_decode(member) for member in live]) for lease, removed, live in reports if removed]
 

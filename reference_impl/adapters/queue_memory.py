@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -12,7 +12,7 @@ import msgspec
 
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull
-from reference_impl.model.jobs import Claim, DeadLetter, Job, QueueSizes
+from reference_impl.model.jobs import Claim, DeadLetter, Enqueued, Job, QueueSizes
 
 MAX_BACKLOG = 100_000
 RETENTION_S = 24 * 3600.0
@@ -62,6 +62,16 @@ class MemoryWorkQueue(WorkQueue):
         self._add(Job(id=job_id, payload=payload, enqueued_at=self._now()))
         self._live_ids.add(job_id)
         return True
+
+    async def enqueue_all(self, jobs: Mapping[str, bytes]) -> dict[str, Enqueued]:
+        """One after the other: nobody comes in between."""
+        answers = {}
+        for job_id, payload in jobs.items():
+            try:
+                answers[job_id] = Enqueued.NEW if await self.enqueue(job_id, payload) else Enqueued.KNOWN
+            except QueueFull:
+                answers[job_id] = Enqueued.REFUSED
+        return answers
 
     async def claim(self, worker: str, limit: int, wait_s: float) -> list[Claim]:
         """Waits for an arrival, or until the next delayed job is due."""

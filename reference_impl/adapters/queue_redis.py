@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from reference_impl.adapters.queue_memory import MAX_BACKLOG, RETENTION_S
 from reference_impl.adapters.redis_client import TIMEOUT_S, RedisLink
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull
-from reference_impl.model.jobs import Claim, DeadLetter, Job, QueueSizes
+from reference_impl.model.jobs import Claim, DeadLetter, Enqueued, Job, QueueSizes
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +66,19 @@ class RedisWorkQueue(WorkQueue):
         self._reclaim_from: bytes | str = "0-0"
 
     async def enqueue(self, job_id: str, payload: bytes) -> bool:
+        """As many."""
+        answers = await self.enqueue_all({job_id: payload})
+        return self._accepted(answers[job_id].value)
+
+    async def enqueue_all(self, jobs: Mapping[str, bytes]) -> dict[str, Enqueued]:
         """One script: known, full and added are decided together."""
-        job = Job(id=job_id, payload=payload, enqueued_at=self._now())
-        keys = [self._id + job_id, self._jobs, self._delayed]
-        return self._accepted(
-            await self._run("enqueueing a job", scripts.ENQUEUE, keys, _encode(job), self._max_backlog)
-        )
+        if not jobs:
+            return {}
+        now = self._now()
+        entries = [_encode(Job(id=job_id, payload=payload, enqueued_at=now)) for job_id, payload in jobs.items()]
+        keys = [self._jobs, self._delayed, *(self._id + job_id for job_id in jobs)]
+        answers = await self._run("enqueueing jobs", scripts.ENQUEUE, keys, self._max_backlog, *entries)
+        return dict(zip(jobs, map(Enqueued, answers), strict=True))
 
     async def claim(self, worker: str, limit: int, wait_s: float) -> list[Claim]:
         """Moves what is due to the stream, then reads from it; wakes when the next one is due."""

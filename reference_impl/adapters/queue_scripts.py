@@ -4,13 +4,23 @@ They are sent in full each time (EVAL): nothing to register, nothing that is gon
 ``KEYS`` and ``ARGV`` are listed above each; ``group`` is the stream's consumer group.
 """
 
-# KEYS known id, stream, delayed · ARGV job, most that may wait · → 1 new, 0 known, -1 full
+# KEYS stream, delayed, known ids… · ARGV most that may wait, each id's job… · → for each 1 new, 0 known, -1 full
 ENQUEUE = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if redis.call('XLEN', KEYS[2]) + redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[2]) then return -1 end
-redis.call('XADD', KEYS[2], '*', 'job', ARGV[1])
-redis.call('SET', KEYS[1], 'live')
-return 1
+local room = tonumber(ARGV[1]) - redis.call('XLEN', KEYS[1]) - redis.call('ZCARD', KEYS[2])
+local answers = {}
+for i = 3, #KEYS do
+  local answer = 0
+  if redis.call('EXISTS', KEYS[i]) == 0 then
+    answer = -1
+    if room > 0 then
+      redis.call('XADD', KEYS[1], '*', 'job', ARGV[i - 1])
+      redis.call('SET', KEYS[i], 'live')
+      room, answer = room - 1, 1
+    end
+  end
+  answers[#answers + 1] = answer
+end
+return answers
 """
 
 # KEYS delayed, stream · ARGV now, limit · → when the next one is due, or nil

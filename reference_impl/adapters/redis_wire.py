@@ -22,7 +22,10 @@ Answer = Any
 
 
 class RedisWire(asyncio.Protocol):
-    """Commands go out at once, in the order of the calls; answers come back in the same order.
+    """Commands go out in the order of the calls; answers come back in the same order.
+
+    What is said in one turn of the event loop goes out at its end, in one piece: eight messages are one ``send()``, and
+    Redis, which reads them together, passes them on together.
 
     No method waits for Redis: what is said before the connection is there, or while Redis is not reading, goes out
     as soon as it can, and nobody waits for anybody else's answer. What nobody has asked for is a push, and goes to
@@ -42,6 +45,7 @@ class RedisWire(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=_error_of)
         self._unanswered: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         self._unsent: list[bytes] = []
+        self._is_due = False  # whether they go out at the end of this turn
         self._transport: asyncio.Transport | None = None
         self._can_write = False
         self._watch: asyncio.TimerHandle | None = None
@@ -68,10 +72,12 @@ class RedisWire(asyncio.Protocol):
     def tell(self, *command: str | bytes) -> None:
         """Sends a command whose answer is a push. Does nothing on a wire that is lost."""
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub takes tuples of one part only
-        if self._can_write and self._transport is not None:
-            self._transport.write(packed)
-        elif not self.lost.done():
-            self._unsent.append(packed)
+        if self.lost.done():
+            return
+        self._unsent.append(packed)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._send)
 
     async def close(self) -> None:
         """Ends the connection; returns when it has ended. Idempotent."""
@@ -105,9 +111,7 @@ class RedisWire(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again: what was said meanwhile goes first."""
         self._can_write = True
-        waiting, self._unsent = self._unsent, []
-        if self._transport is not None:
-            self._transport.write(b"".join(waiting))
+        self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, by whichever side."""
@@ -123,6 +127,12 @@ class RedisWire(asyncio.Protocol):
             transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]
             await answer
         self.resume_writing()
+
+    def _send(self) -> None:
+        self._is_due = False
+        if self._can_write and self._transport is not None and self._unsent:
+            waiting, self._unsent = self._unsent, []
+            self._transport.write(b"".join(waiting))
 
     def _is_set_up(self, setting_up: asyncio.Task[None]) -> None:
         if not setting_up.cancelled() and (error := setting_up.exception()) is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import JSON, ColumnElement, Connection, Delete, Insert, Select, Update, bindparam
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -21,7 +22,7 @@ class Prepared:
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
         self._statement = statement
-        dialect = sqlite.dialect()
+        dialect = sqlite.dialect(json_serializer=_json)
         compiled = statement.compile(dialect=dialect)
         self._text = str(compiled)
         self._parameters = [  # the values in the order of the text, and how SQLite gets each
@@ -45,6 +46,10 @@ class Prepared:
 
     def _bound(self, values: Values) -> list[Any]:
         return [convert(values[name]) if convert else values[name] for name, convert in self._parameters]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 class _Among(FunctionElement[Any]):  # not of a type: a Boolean becomes "… = 1", which no index helps with

@@ -1,5 +1,7 @@
 """The tables."""
 
+from functools import cache
+
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -102,6 +104,7 @@ outbox = Table(  # messages that are stored and that no instance is known to hav
 )
 
 
+@cache
 def longest_text(table: Table) -> dict[str, int]:
     """The columns that hold text, and how many characters each can take. SQLite would take more."""
     return {

@@ -19,7 +19,8 @@ class AsgiTransport(Transport):
     def __init__(self, websocket: WebSocket) -> None:
         self.on_change: Callable[[], None] = _nobody
         self._websocket = websocket
-        self._is_accepted = self._is_closed = False
+        self.is_closed, self.is_writable = False, True
+        self._is_accepted = False
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -29,29 +30,19 @@ class AsgiTransport(Transport):
             await self._websocket.accept(subprotocol=chosen_subprotocol(self._websocket))
             self._is_accepted = True
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether what was written before is on the network."""
-        return self._writing is None and not self._is_closed
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the close frame is on the network, or the peer is gone."""
-        return self._is_closed
-
     def write(self, frames: Sequence[EncodedFrame]) -> None:
         """Starts to send them, one after the other."""
+        self.is_writable = False
         self._writing = asyncio.create_task(self._write(frames))
 
     def close(self, code: int, reason: str) -> None:
         """Starts to close, once."""
-        if self._closing is None and not self._is_closed:
+        if self._closing is None and not self.is_closed:
             self._closing = asyncio.create_task(self._close(code, reason))
 
     def peer_is_gone(self) -> None:
         """Its disconnect was read."""
-        self._is_closed = True
-        self.on_change()
+        self._has_closed()
 
     async def finish(self) -> None:
         """Returns when neither of its tasks runs any more: what is not on the network by now, never will be."""
@@ -65,9 +56,10 @@ class AsgiTransport(Transport):
             for frame in frames:
                 await self._websocket.send({"type": "websocket.send", "text": frame.text})
         except (OSError, RuntimeError, WebSocketDisconnect):
-            self._is_closed = True
+            self._has_closed()
         finally:
             self._writing = None
+            self.is_writable = not self.is_closed
             self.on_change()
 
     async def _close(self, code: int, reason: str) -> None:
@@ -78,8 +70,11 @@ class AsgiTransport(Transport):
                         await asyncio.wait([self._writing])
                     await self._websocket.close(code, reason)
         finally:
-            self._is_closed = True
-            self.on_change()
+            self._has_closed()
+
+    def _has_closed(self) -> None:
+        self.is_closed, self.is_writable = True, False
+        self.on_change()
 
 
 async def run_through_asgi(websocket: WebSocket, transport: AsgiTransport, session: SocketSession) -> None:

@@ -6,7 +6,8 @@ the time. This way there is a task while a frame is worked on, and none in betwe
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi import WebSocket
@@ -15,7 +16,6 @@ from reference_impl.api.sign_in import chosen_subprotocol
 from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
-from reference_impl.model.envelope import EncodedFrame
 
 EXTENSION = "breakwire.wire"
 """The name under which a server offers a ``Wire``, among the ``extensions`` of a WebSocket's scope."""
@@ -23,24 +23,11 @@ EXTENSION = "breakwire.wire"
 Event = dict[str, Any]
 
 
-class Wire(Protocol):
-    """A server's WebSocket that its endpoint may take over."""
+class Wire(Transport, Protocol):
+    """A server's WebSocket that its endpoint may take over: first as a transport, then with all that it says."""
 
-    on_change: Callable[[], None]
-
-    @property
-    def is_writable(self) -> bool:
-        """As a ``Transport``'s."""
-
-    @property
-    def is_closed(self) -> bool:
-        """As a ``Transport``'s."""
-
-    def write(self, data: bytes) -> None:
-        """Hands whole WebSocket frames to the network. Raises ``OSError`` when the peer is gone."""
-
-    def close(self, code: int, reason: str) -> None:
-        """As a ``Transport``'s."""
+    complete_handshake: Callable[[], Awaitable[None]]
+    """What ``accept`` calls, once. Whoever finds the wire puts it here."""
 
     def hand_over(self, take: Callable[[Event], None]) -> None:
         """From now on ``take`` is called with each event, those that wait among them, and the endpoint may return.
@@ -59,50 +46,9 @@ class Wire(Protocol):
 def wire_of(websocket: WebSocket) -> Wire | None:
     """The wire of a socket whose server has one to offer."""
     wire: Wire | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+    if wire is not None:
+        wire.complete_handshake = partial(websocket.accept, subprotocol=chosen_subprotocol(websocket))
     return wire
-
-
-class DirectTransport(Transport):
-    """A wire as the core's transport."""
-
-    __slots__ = ("_websocket", "wire")
-
-    def __init__(self, websocket: WebSocket, wire: Wire) -> None:
-        self._websocket: WebSocket | None = websocket
-        self.wire = wire
-
-    @property
-    def on_change(self) -> Callable[[], None]:
-        """The wire's."""
-        return self.wire.on_change
-
-    @on_change.setter
-    def on_change(self, call: Callable[[], None]) -> None:
-        self.wire.on_change = call
-
-    async def accept(self) -> None:
-        """Completes the handshake, once."""
-        websocket, self._websocket = self._websocket, None
-        if websocket is not None:
-            await websocket.accept(subprotocol=chosen_subprotocol(websocket))
-
-    @property
-    def is_writable(self) -> bool:
-        """The wire's."""
-        return self.wire.is_writable
-
-    @property
-    def is_closed(self) -> bool:
-        """The wire's."""
-        return self.wire.is_closed
-
-    def write(self, frames: Sequence[EncodedFrame]) -> None:
-        """All of them in one piece."""
-        self.wire.write(frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames]))
-
-    def close(self, code: int, reason: str) -> None:
-        """Behind what was written."""
-        self.wire.close(code, reason)
 
 
 class DirectReader:

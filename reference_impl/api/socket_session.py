@@ -21,7 +21,7 @@ from reference_impl.model.errors import (
 )
 from reference_impl.model.event_factories import create_frame_event, create_system_error
 from reference_impl.model.frame_pace import FramePace, frames_per_s
-from reference_impl.model.frames import client_message_id_of, frame_type_of, parse_client_frame
+from reference_impl.model.frames import ClientFrame, TextFrame, client_message_id_of, frame_type_of, parse_client_frame
 from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 MAX_STRIKES = 10
 """Frames that can not be read, after which a client is not worth an answer any more."""
 
+AT_WORK = 32
+"""Messages of one connection that may be on their way to the disk. They share a commit, a round trip to Redis and a
+write to each member, so it is more than one; and no more than this, so that nobody fills the server's memory.
+"""
+
 GOODBYES = (1000, 1001)
 """Close codes of a client that means to go. After any other, or none, it may be on its way back."""
 
@@ -37,11 +42,12 @@ GOODBYES = (1000, 1001)
 class SocketSession:
     """Takes the frames of one connected socket, has them acted on, and answers through the connection's outbox.
 
-    A frame that is wrong gets an ``error`` frame and the connection stays. Nothing a client sends ends in
-    silence.
+    They are worked on in their order. Messages that come together are on their way together, and keep their order;
+    whatever else comes waits for those before it. A frame that is wrong gets an ``error`` frame and the connection
+    stays. Nothing a client sends ends in silence.
     """
 
-    __slots__ = ("_actions", "_pace", "_services", "_strikes", "connection", "conversation_id", "is_lost")
+    __slots__ = ("_actions", "_at_work", "_pace", "_services", "_strikes", "connection", "conversation_id", "is_lost")
 
     def __init__(
         self, services: Services, identity: Identity, conversation_id: str | None, connection: Connection
@@ -52,6 +58,7 @@ class SocketSession:
         """Whether the peer vanished, as far as is known. False once it has said goodbye."""
         self._services = services
         self._actions = FrameActions(services, identity, connection, conversation_id, self._answer)
+        self._at_work: list[asyncio.Task[None]] = []
         self._strikes = 0
         settings = services.settings
         pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
@@ -63,21 +70,27 @@ class SocketSession:
             self._actions.resume(self.conversation_id, last_seq)
 
     async def take(self, raw: str | None) -> None:
-        """Acts on one frame; None is a binary one. Call it for one after the other, in the order they came."""
+        """Takes one frame; None is a binary one. Call it for one after the other, in the order they came.
+
+        Returns when the next one may come.
+        """
         self.connection.heard()
         if wait_s := self._pace.wait_s(asyncio.get_running_loop().time()):
             await asyncio.sleep(wait_s)
-        began = time.perf_counter()
-        try:
-            await self._take(raw)
-        except Exception:
-            logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
-            self._tell_of_failure()
-            self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
         self._services.traffic.received += 1
-        self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
-        if self._strikes >= MAX_STRIKES:
-            self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
+        frame = self._read(raw)
+        if frame is None:
+            if self._strikes >= MAX_STRIKES:
+                self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
+        elif isinstance(frame, TextFrame):
+            while len(self._at_work) >= AT_WORK:
+                await asyncio.wait(self._at_work, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._act(frame))
+            self._at_work.append(task)
+            task.add_done_callback(self._at_work.remove)
+        else:
+            await self._work_done()
+            await self._act(frame)
 
     def left(self, code: int | None) -> None:
         """The peer has gone, with this close code or with none."""
@@ -85,35 +98,48 @@ class SocketSession:
         self.connection.left(code or VANISHED)
 
     async def end(self) -> None:
-        """Ends what it has begun, and takes the connection out of everything."""
+        """Takes the connection out of everything, and ends what it has begun; messages go on to their end."""
         await self._actions.stop()
         await self._services.connections.disconnect(self.connection.connection_id, lost=self.is_lost)
+        await self._work_done()
 
-    async def _take(self, raw: str | None) -> None:
+    async def _work_done(self) -> None:
+        if self._at_work:
+            await asyncio.wait(self._at_work)
+
+    def _read(self, raw: str | None) -> ClientFrame | None:
+        """None for one that can not be read; its sender is told."""
         if raw is None:
-            self._tell_of_frame("unreadable")
             self._refuse(BadJson("send text frames, not binary ones"))
-            return
+            return None
         try:
             self._services.connections.message_router.check_size(len(raw.encode("utf-8", "surrogatepass")))
             frame = parse_client_frame(raw)
         except TooLarge as error:
-            self._tell_of_frame("unreadable")
             self._refuse(error)
-            return
+            return None
         except (BadJson, UnknownType, Invalid) as error:
-            self._tell_of_frame("unreadable")
             self._refuse(error, client_message_id_of(raw))
-            return
+            return None
         self._tell_of_frame(frame_type_of(frame))
+        return frame
+
+    def _refuse(self, error: ChatError, client_message_id: str | None = None) -> None:
+        self._strikes += 1
+        self._tell_of_frame("unreadable")
+        self._answer_error(error, client_message_id)
+
+    async def _act(self, frame: ClientFrame) -> None:
+        began = time.perf_counter()
         try:
             await self._actions.act(frame)
         except ChatError as error:
             self._answer_error(error, getattr(frame, "client_message_id", None))
-
-    def _refuse(self, error: ChatError, client_message_id: str | None = None) -> None:
-        self._strikes += 1
-        self._answer_error(error, client_message_id)
+        except Exception:
+            logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
+            self._tell_of_failure()
+            self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
+        self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
 
     def _answer_error(self, error: ChatError, client_message_id: str | None) -> None:
         self._services.traffic.errors[error.code] += 1

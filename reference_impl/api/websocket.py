@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from reference_impl.api.asgi_socket import AsgiTransport, run_through_asgi
 from reference_impl.api.deps import Services
-from reference_impl.api.direct_socket import DirectReader, DirectTransport, wire_of
+from reference_impl.api.direct_socket import DirectReader, wire_of
 from reference_impl.api.origins import require_allowed_origin
 from reference_impl.api.sign_in import address_of, sign_in
 from reference_impl.api.socket_session import SocketSession
@@ -56,7 +56,7 @@ async def _serve_logged(websocket: WebSocket, conversation_id: str | None) -> No
 async def _serve(websocket: WebSocket, conversation_id: str | None, connection_id: str) -> None:
     services: Services = websocket.app.state.services
     wire = wire_of(websocket)
-    transport = AsgiTransport(websocket) if wire is None else DirectTransport(websocket, wire)
+    transport = AsgiTransport(websocket) if wire is None else wire
     # Accept first, whoever it is: before the handshake a close code can not reach a client, only HTTP 403 can.
     try:
         await transport.accept()
@@ -81,7 +81,7 @@ async def _serve(websocket: WebSocket, conversation_id: str | None, connection_i
     if isinstance(transport, AsgiTransport):
         await run_through_asgi(websocket, transport, session)
     else:
-        DirectReader(transport.wire, session)
+        DirectReader(transport, session)
 
 
 async def _connect(

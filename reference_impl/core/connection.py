@@ -112,7 +112,7 @@ class Connection:
             self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
         if not self._is_due:
             self._is_due = True
-            self._turn.add(self.flush)
+            self._turn.add(self)
         elif len(self.outbox) >= WRITE_NOW:
             self.flush()
         return True
@@ -143,7 +143,7 @@ class Connection:
         self._close_with = (code, reason)
         self.left(code)
         self.outbox.close(discard=discard)
-        self._turn.add(self.flush)
+        self._turn.add(self)
 
     @property
     def is_closing(self) -> bool:
@@ -186,16 +186,17 @@ class Connection:
             self._end("server error")
 
     def _write(self) -> None:
-        transport = self._transport
-        if transport.is_closed:
-            self._end("peer gone")
-            return
-        while transport.is_writable and (frames := self.outbox.take(LARGEST_WRITE)):
+        transport, outbox = self._transport, self.outbox
+        has_more = transport.is_writable
+        while has_more and (frames := outbox.take(LARGEST_WRITE)):
             if self._recorder.on:
                 self._hop_written(frames)
             transport.write(frames)
             self._traffic.sent += len(frames)
-        if self._close_with is not None and not len(self.outbox):
+            has_more = outbox.bytes > 0 and transport.is_writable
+        if transport.is_closed:
+            self._end("peer gone")
+        elif self._close_with is not None and not len(outbox):
             transport.close(*self._close_with)
 
     def _end(self, why: str) -> None:

@@ -1,5 +1,6 @@
 """The life of connections on this instance: accepted, found, sent to, removed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from uuid_utils import uuid7
@@ -157,11 +158,14 @@ class ConnectionManager:
         members = self.index.by_conversation.get(conversation_id)
         if not members:
             return 0
+        connections = tuple(members.values())
+        if except_connection is None and frame.message_id is not None:
+            except_connection = _sender_of(frame.message_id, connections)
         taken = 0
-        for connection in tuple(members.values()):
+        for connection in connections:
             if connection.user_id == except_user:
                 continue
-            if connection.connection_id == except_connection or connection.has_sent(frame.message_id):
+            if connection.connection_id == except_connection:
                 if self._recorder.on and frame.message_id:
                     self._hop_excluded(connection, frame)
             elif connection.send(frame):
@@ -193,6 +197,10 @@ class ConnectionManager:
             connection_id=connection.connection_id,
             reason="it sent the message and has the ack",
         )
+
+
+def _sender_of(message_id: str, connections: Sequence[Connection]) -> str | None:
+    return next((one.connection_id for one in connections if one.has_sent(message_id)), None)
 
 
 def describe(connection: Connection) -> dict[str, Any]:

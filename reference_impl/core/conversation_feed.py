@@ -16,6 +16,12 @@ logger = logging.getLogger(__name__)
 PAGE = 50
 """Messages read from the store at a time: few against an outbox, so that a good reader keeps up with a repair."""
 
+CROSSING_S = 0.015
+"""How long a message that is ahead waits before those between are read. Two instances that store into one conversation
+publish side by side, and the later one is often the first to arrive: the other is milliseconds behind, and need not
+be read. One that is lost delays those behind it by as much.
+"""
+
 RETRY_S = 1.0
 """Pause before a read that failed, or found less than was announced, is tried again."""
 
@@ -30,8 +36,8 @@ class ConversationFeed:
     """Turns wake-ups from the broker into delivery in ``seq`` order.
 
     Pub/sub may lose, double or reorder; the store does not. So a message is delivered at once only if it
-    is the next one. One that was seen is dropped. One that is further on waits, while those between are
-    read from the store.
+    is the next one. One that was seen is dropped. One that is further on waits for those between: a moment for
+    them to arrive, then for them to be read from the store.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class ConversationFeed:
         self._last_seq: int | None = None
         self._waiting: dict[int, ConversationMessage] = {}
         self._repair: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None  # with the gap before what waits
 
     @property
     def last_seq(self) -> int:
@@ -78,7 +85,8 @@ class ConversationFeed:
 
     def catch_up(self) -> None:
         """Reads from the store whatever was missed. Does not wait; a second call while one runs joins it."""
-        if self._last_seq is not None and (self._repair is None or self._repair.done()):
+        self._lose_patience()
+        if self._last_seq is not None and not self._repairing:
             self._repair = asyncio.create_task(self._read_missing(), name=f"repair {self.conversation_id}")
 
     async def come_to(self, head: int) -> None:
@@ -92,7 +100,8 @@ class ConversationFeed:
                 repair.result()  # raises what the repair met
 
     async def close(self) -> None:
-        """Ends a running repair."""
+        """Ends a running repair, and the wait before one."""
+        self._lose_patience()
         if self._repair is not None:
             self._repair.cancel()
             await asyncio.wait([self._repair])
@@ -102,11 +111,17 @@ class ConversationFeed:
         if self._last_seq is None or self._repairing:
             return
         while (message := self._waiting.pop(self._last_seq + 1, None)) is not None:
+            self._lose_patience()  # another gap is a new one
             self._last_seq = message.seq
             frame = EncodedFrame(message.frame, message.message_id)
             self._deliver(self.conversation_id, frame, message.origin_connection_id)
-        if self._waiting:
-            self.catch_up()
+        if self._waiting and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(CROSSING_S, self.catch_up)
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     @property
     def _repairing(self) -> bool:

@@ -140,7 +140,9 @@ class EventBus:
             return None
         if (took_s := time.perf_counter() - began) > self._slow_s:
             self._was_slow(handler, event, took_s, "and held up everybody meanwhile")
-        return self._start(handler, event, result) if inspect.isawaitable(result) else None
+        if result is None or not inspect.isawaitable(result):
+            return None
+        return self._start(handler, event, result)
 
     def _start(self, handler: Handler, event: Event, result: Awaitable[object]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._await(handler, event, result), name=f"{event.type} handler")

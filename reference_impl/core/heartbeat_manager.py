@@ -19,7 +19,9 @@ ROUNDS = 4
 """Rounds in an interval: a connection is looked at so often, and a silent one is noticed so late at most."""
 
 SLICES = 16
-"""Parts of a round. Ten thousand connections that came at once are not pinged at once: nothing else would move."""
+"""Parts of a round, of many. Ten thousand connections that came at once are not pinged at once: nothing else would
+move. A few are one each.
+"""
 
 
 class HeartbeatManager:
@@ -47,12 +49,12 @@ class HeartbeatManager:
             self._task = None
 
     async def _beat(self) -> None:
-        pause = self.policy.interval_s / ROUNDS / SLICES
         while True:
             everybody = tuple(self.connection_manager.index)
-            for number in range(SLICES):
-                await asyncio.sleep(pause)
-                self._try_to_check(everybody[number::SLICES])
+            slices = max(1, min(SLICES, len(everybody)))
+            for number in range(slices):
+                await asyncio.sleep(self.policy.interval_s / ROUNDS / slices)
+                self._try_to_check(everybody[number::slices])
 
     def _try_to_check(self, connections: Iterable[Connection]) -> None:
         try:

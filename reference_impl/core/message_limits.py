@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from reference_impl.core.limit_ports import PARTS_OF_WINDOW, MessageQuota
 from reference_impl.model.errors import RateLimited, Unavailable
@@ -43,7 +44,14 @@ class _Allowance:
     """What was left of that one; not given back yet."""
     spent: int = 0
     left: int = 0
-    is_asking: bool = False
+
+
+class _Line:
+    """Messages of one user that wait for the shared count. First come, first served: none overtakes another."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.length = 0
 
 
 class MessageLimits:
@@ -52,8 +60,10 @@ class MessageLimits:
     This instance counts first, without waiting: who is over the limit here is over it everywhere, and a flood of
     refused messages costs no round trip. Then the shared count decides. Who sends often is counted ahead: as many as
     they have sent in this sixtieth of the window, or in the one before, are taken at once; what is left of them is
-    given back when more are taken, or a little later. So the shared count costs a slow sender one round trip a
-    message, and a fast one next to nothing.
+    given back when more are taken, or a little later. Those that come while one waits are asked for together. So the
+    shared count costs a slow sender one round trip a message, and a fast one next to nothing.
+
+    A user's messages are admitted in the order of the calls.
 
     While it is away or slow, what this instance knows has to do: the limit then holds per instance.
     """
@@ -78,21 +88,17 @@ class MessageLimits:
         self._largest = max(1, int(max_messages * LARGEST_SHARE))
         self._allowances: dict[str, _Allowance] = {}
         self._refused_until: dict[str, float] = {}
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()  # those that somebody stands in
         self._ask_again_at = self._forget_again_at = 0.0
         self._returning: set[asyncio.Task[None]] = set()
 
     async def admit(self, user_id: str) -> None:
         """Counts one message of a user. Raises ``RateLimited``, and then counts nothing."""
         try:
-            self._admit_here(user_id, self._now())
-            if self._quota is None:
-                return
-            allowance = self._allowance_of(user_id)
-            allowance.spent += 1
-            if allowance.left:
-                allowance.left -= 1
-            else:
-                await self._admit_everywhere(user_id, allowance, self._quota)
+            self._require_not_refused(user_id)
+            self._here.admit(user_id, self._now())
+            if self._quota is not None:
+                await self._admit_everywhere(user_id, self._quota)
         except RateLimited:
             self.refused += 1
             raise
@@ -109,28 +115,46 @@ class MessageLimits:
         if self._returning:
             await asyncio.wait(self._returning)
 
-    def _admit_here(self, user_id: str, now: float) -> None:
-        until = self._refused_until.get(user_id, now)
-        if until > now:
+    def _require_not_refused(self, user_id: str) -> None:
+        now = self._now()
+        if (until := self._refused_until.get(user_id, now)) > now:
             raise over_quota(self._here.max_messages, self._here.window_s, until - now)
-        self._here.admit(user_id, now)
 
-    async def _admit_everywhere(self, user_id: str, allowance: _Allowance, quota: MessageQuota) -> None:
-        wanted, unused = 1, 0
-        if asks_for_all := not allowance.is_asking:  # who comes meanwhile asks for one message only
-            wanted = min(max(allowance.spent_before, allowance.spent), self._largest)
-            unused, allowance.unused, allowance.is_asking = allowance.unused, 0, True
+    async def _admit_everywhere(self, user_id: str, quota: MessageQuota) -> None:
+        allowance, line = self._allowance_of(user_id), self._lines.get(user_id)
+        allowance.spent += 1
+        if line is None and allowance.left:
+            allowance.left -= 1
+            return
+        if line is None:
+            line = self._lines[user_id] = _Line()
+        line.length += 1
         try:
-            taken = await self._ask(quota.take(user_id, wanted, unused))
-        except RateLimited as error:
+            async with line.turn:
+                await self._be_counted(user_id, line, quota)
+        except RateLimited:
             self._here.give_back(user_id)
+            raise
+        finally:
+            line.length -= 1
+
+    async def _be_counted(self, user_id: str, line: _Line, quota: MessageQuota) -> None:
+        """It is this message's turn: what was taken for those before it may do for it, too."""
+        self._require_not_refused(user_id)
+        allowance = self._allowance_of(user_id)
+        if allowance.left:
+            allowance.left -= 1
+            return
+        ahead = min(max(allowance.spent_before, allowance.spent), self._largest)
+        unused, allowance.unused = allowance.unused, 0
+        try:
+            taken = await self._ask(quota.take(user_id, max(line.length, ahead), unused))
+        except RateLimited as error:
             self._remember(user_id, self._now() + error.retry_after)
             raise
         except (Unavailable, TimeoutError):
             self.unshared += 1
             return
-        finally:
-            allowance.is_asking &= not asks_for_all
         if taken > 1:
             allowance.left += taken - 1
             asyncio.get_running_loop().call_later(self._give_back_after_s, self._end, user_id, allowance, quota)

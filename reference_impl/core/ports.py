@@ -28,17 +28,15 @@ class Transport(Protocol):
 
     on_change: Callable[[], None]
     """Whoever writes puts a function here. It is called when ``is_writable`` or ``is_closed`` has become true."""
+    is_writable: bool
+    """Whether more may be written. False while the peer does not read what was: that bounds what it costs. And once
+    ``is_closed``.
+    """
+    is_closed: bool
+    """Whether a close frame is on the network, or the peer is gone. Nothing may be written any more."""
 
     async def accept(self) -> None:
         """Completes the handshake. A second call does nothing. Raises ``OSError`` when the peer is gone."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether more may be written. False while the peer does not read what was: that bounds what it costs."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether a close frame is on the network, or the peer is gone. Nothing may be written any more."""
 
     def write(self, frames: Sequence[EncodedFrame]) -> None:
         """Hands frames to the network in this order, together if it can. Raises ``OSError`` when the peer is gone."""

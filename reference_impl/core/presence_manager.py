@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from reference_impl.core.ports import PresenceStore
@@ -26,6 +27,12 @@ LINGER_S = 0.3
 LINGER_AFTER_LOSS_S = 5.0
 """How long one that vanished does: it is probably on its way back, and nobody wants to see it flicker."""
 
+LOOK_S = 1.5
+"""How often to look for leases that have ended. Of those that it let go itself an instance knows when to look."""
+
+AGAIN_S = 0.1
+"""The shortest time between two looks: many who leave together are told together."""
+
 MARGIN_S = 0.1
 """Nearer than this to its end, a lease that is not there may just have ended: clocks differ."""
 
@@ -47,8 +54,8 @@ class PresenceManager:
 
     A user is online while one of their connections holds a lease. A device that leaves ends its own lease
     and no other; an instance that dies ends nothing, and its leases end by themselves within ``lease_s``
-    seconds. What ended is told by whichever instance sees it first, once. A lease that the store has lost is
-    taken again; one that it has lost on its way out is told by the instance that let it go.
+    seconds. What ended is told by whichever instance sees it first, once: mostly the one that let it go. A lease
+    that the store has lost is taken again; one that it has lost on its way out is told by the instance that let it go.
     """
 
     def __init__(
@@ -58,10 +65,11 @@ class PresenceManager:
         self._store = store
         self._announce = announce
         self._recorder = recorder
-        self._look_s = min(0.5, lease_s / 20)
+        self._look_s = min(LOOK_S, lease_s / 20)
         self._held: dict[str, Lease] = {}  # connection_id -> lease: those of this instance
         self._devices: Counter[str] = Counter()  # user_id -> how many of them
         self._departed: dict[Lease, _Departure] = {}
+        self._lease_ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._was_away = False
         self._patient_until = 0.0
@@ -74,8 +82,8 @@ class PresenceManager:
     async def start(self) -> None:
         """Begins to renew and to look."""
         self._tasks = [
-            asyncio.create_task(self._repeat(self._renew_all, self.lease_s / 3), name="presence renewal"),
-            asyncio.create_task(self._repeat(self.look, self._look_s), name="presence expiry"),
+            asyncio.create_task(self._renew_forever(), name="presence renewal"),
+            asyncio.create_task(self._look_forever(), name="presence expiry"),
         ]
 
     async def stop(self) -> None:
@@ -124,12 +132,15 @@ class PresenceManager:
         """
         lease = self._held.pop(connection_id, None)
         if lease is not None:
-            self._devices -= Counter([user_id])  # drops users who reach zero
+            self._devices[user_id] -= 1
+            if not self._devices[user_id]:
+                del self._devices[user_id]
             linger_s = min(LINGER_AFTER_LOSS_S, self.lease_s) if lost else LINGER_S
             self._note_departure(lease, self.lease_s)
             try:
                 await self._store.release(lease, linger_s, is_lost=lost)
                 self._note_departure(lease, linger_s)
+                asyncio.get_running_loop().call_later(linger_s, self._lease_ended.set)
                 self._hop("lease_released", lease, linger_s=linger_s)
             except Unavailable as error:
                 logger.warning("lease of %s not given back, it ends by itself: %s", user_id, error)
@@ -161,6 +172,8 @@ class PresenceManager:
             self._hop("lease_ended", one.lease, remaining=len(one.remaining))
             for change in changes_of_ended(one):
                 self._announce(change)
+        if ended:  # there may be more than were told of at once
+            self._lease_ended.set()
         if await self._store_lost_its_data(now):
             logger.warning("Redis has lost our %d presence leases: taking them again", len(self._held))
             await self._renew_all()
@@ -213,13 +226,25 @@ class PresenceManager:
         if self._recorder.on:
             self._recorder.hop(hop, user_id=lease.user_id, connection_id=lease.connection_id, **detail)
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    async def _renew_forever(self) -> None:
         while True:
-            await asyncio.sleep(every_s)
-            try:
-                await step()
-            except Unavailable as error:
-                self._was_away = True
-                logger.warning("presence: %s", error)
-            except Exception:
-                logger.exception("presence: a round failed, going on")
+            await asyncio.sleep(self.lease_s / 3)
+            await self._try_to(self._renew_all)
+
+    async def _look_forever(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self._lease_ended.wait()
+            self._lease_ended.clear()
+            await self._try_to(self.look)
+            await asyncio.sleep(min(AGAIN_S, self._look_s))
+
+    async def _try_to(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except Unavailable as error:
+            self._was_away = True
+            logger.warning("presence: %s", error)
+        except Exception:
+            logger.exception("presence: a round failed, going on")

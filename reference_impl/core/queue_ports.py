@@ -1,11 +1,11 @@
 """What background work needs from the outside, as protocols. ``ports.py`` has the others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from reference_impl.model.circuit_breaker import CircuitBreaker
 from reference_impl.model.health import Health
-from reference_impl.model.jobs import Claim, DeadLetter, QueueSizes
+from reference_impl.model.jobs import Claim, DeadLetter, Enqueued, QueueSizes
 from reference_impl.model.notification_content import NotificationData
 
 
@@ -26,6 +26,13 @@ class WorkQueue(Protocol):
 
     async def enqueue(self, job_id: str, payload: bytes) -> bool:
         """Adds a job. False when this id is known already. Raises ``QueueFull``; then nothing is stored."""
+
+    async def enqueue_all(self, jobs: Mapping[str, bytes]) -> dict[str, Enqueued]:
+        """Adds jobs, id → payload, in this order and in one step: a few hundred at most, since others wait meanwhile.
+
+        As one after the other: where the queue gets full, the new ones behind are refused, and those who are known
+        are known.
+        """
 
     async def claim(self, worker: str, limit: int, wait_s: float) -> list[Claim]:
         """Up to ``limit`` jobs, now this worker's; waits up to ``wait_s`` seconds for the first one."""

@@ -1,5 +1,6 @@
 """Background work as values: a job, who holds it, and what becomes of one that can not be done."""
 
+from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     enqueued_at: float
     attempts: int = 0
+
+
+class Enqueued(Enum):
+    """What became of a job that was to be enqueued."""
+
+    NEW = 1
+    KNOWN = 0
+    """It was asked for before; nothing is added."""
+    REFUSED = -1
+    """The queue is full; nothing is stored."""
 
 
 class Claim(NamedTuple):

@@ -1,6 +1,7 @@
 """What may be in the parts of a message that are the sender's own: whatever is stored has to come out again."""
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -48,6 +49,9 @@ def _require_simple(value: Any, name: str) -> None:
         level = below
 
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
 def has_only_text(value: str) -> bool:
     """Whether every store and every reader can take it: no NUL, and no half of a character."""
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    return _NO_TEXT.search(value) is None

@@ -24,6 +24,11 @@ Known = TypeVar("Known")
 COLLECT_S = 0.05
 """Messages within this time are looked at together: a few queries a round, whatever the rate."""
 
+MEMBERSHIP_KNOWN_S = 1.0
+"""How long it is taken as known in which conversations the assistant is. Who adds it to one that is being talked in
+waits so long at most for it to begin to read; a conversation that is new here is asked about at once.
+"""
+
 AGAIN_S = 1.0
 SWEEP_S = 10.0
 """How often all unread conversations are looked at: those of an instance that has died are among them."""
@@ -54,6 +59,8 @@ class AIQuestions:
         self._clock = clock
         self._due: set[str] = set()
         self._spoken = asyncio.Event()
+        self._said: set[str] = set()  # since the membership version was last read
+        self._said_any = asyncio.Event()
         self._version = -1
         self._is_member: OrderedDict[str, bool] = OrderedDict()  # of conversation, while the version is the same
         self._read: OrderedDict[str, int] = OrderedDict()  # conversation → seq
@@ -65,6 +72,7 @@ class AIQuestions:
         """Begins to read, with what nobody has read yet."""
         self._tasks = [
             asyncio.create_task(self._look_forever(), name="assistant reads"),
+            asyncio.create_task(self._follow_forever(), name="assistant's conversations"),
             asyncio.create_task(self._sweep_forever(), name="assistant sweep"),
         ]
 
@@ -77,9 +85,14 @@ class AIQuestions:
         self._tasks = []
 
     def note(self, event: MessageEvent) -> None:
-        """A message was stored. Does not wait."""
-        if event.message.sender_type != SENDER_TYPE:
-            self._due.add(event.message.conversation_id)
+        """A message was stored. Does not wait. One that is not for the assistant costs two look-ups."""
+        if event.message.sender_type == SENDER_TYPE:
+            return
+        conversation_id = event.message.conversation_id
+        self._said.add(conversation_id)
+        self._said_any.set()
+        if self._is_member.get(conversation_id, True):  # it takes part, or we have to ask
+            self._due.add(conversation_id)
             self._spoken.set()
 
     async def look_at(self, conversation_id: str) -> None:
@@ -135,17 +148,49 @@ class AIQuestions:
         return members
 
     async def _joined(self, conversation_ids: list[str]) -> list[str]:
-        """Those in which the assistant takes part. Most do not have it, and must not cost a query each."""
-        version = (await self._store.membership_versions([ASSISTANT_ID])).get(ASSISTANT_ID, 0)
+        """Those in which the assistant takes part. Most do not have it: each is asked about once, then remembered."""
+        joined = []
+        for conversation_id in conversation_ids:
+            is_member = self._is_member.get(conversation_id)
+            if is_member is None:
+                version = self._version
+                is_member = await self._store.is_participant(conversation_id, ASSISTANT_ID)
+                if version == self._version:  # otherwise it may be older than the change
+                    _remember(self._is_member, conversation_id, is_member)
+            if is_member:
+                joined.append(conversation_id)
+        return joined
+
+    async def _follow(self) -> None:
+        """When it has joined or left any conversation, all that is known is asked again, for what was said meanwhile.
+
+        The version is read after the messages were stored: who had joined before them is seen. Raises ``Unavailable``.
+        """
+        said, self._said = self._said, set()
+        try:
+            version = (await self._store.membership_versions([ASSISTANT_ID])).get(ASSISTANT_ID, 0)
+        except BaseException:
+            self._said |= said
+            raise
         if version != self._version:
             self._version = version
             self._is_member.clear()
             self._large.clear()
-        for conversation_id in conversation_ids:
-            if conversation_id not in self._is_member:
-                is_member = await self._store.is_participant(conversation_id, ASSISTANT_ID)
-                _remember(self._is_member, conversation_id, is_member)
-        return [name for name in conversation_ids if self._is_member.get(name)]
+            self._due |= said
+            self._spoken.set()
+
+    async def _follow_forever(self) -> None:
+        while True:
+            await self._said_any.wait()
+            self._said_any.clear()
+            try:
+                await self._follow()
+            except Unavailable as error:
+                logger.warning("the assistant looks later in which conversations it is: %s", error)
+                self._said_any.set()
+            except Exception:
+                logger.exception("the assistant could not see in which conversations it is; the sweep comes back to it")
+            await asyncio.sleep(MEMBERSHIP_KNOWN_S)
 
     async def _look_forever(self) -> None:
         while True:

@@ -47,6 +47,7 @@ async def make_instance(
 ) -> AsyncIterator[MakeInstance]:
     """Makes instances over one queue: one job at a time, delays of 2, 4, 8 … seconds, four attempts."""
     monkeypatch.setattr(message_queue, "WAIT_S", 0.02)
+    monkeypatch.setattr(message_queue, "IDLE_WAIT_S", 0.02)  # the clock is moved by hand, and wakes nobody
     made: list[MessageQueue] = []
 
     def make(queue: WorkQueue | None = None, **settings: Any) -> MessageQueue:

@@ -2,16 +2,41 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from course import Lab
+from reference_impl.api.socket_session import AT_WORK
 from reference_impl.services.activity_service import ActivityService
+from reference_impl.services.message_service import MessageService
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LARGE = "x" * 20_000
+
+
+class GatheringMessages(MessageService):
+    """A text ``gather N`` goes on once N of them have been here at the same time; more than may be, break."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.here = self.most = 0
+        self.changed = asyncio.Condition()
+
+    async def create_message(self, conversation_id: str, sender: Any, content: Any, *args: Any, **named: Any) -> Any:
+        self.here += 1
+        self.most = max(self.most, self.here)
+        if self.most > AT_WORK:
+            raise LookupError("one more than may be on its way")
+        message = await super().create_message(conversation_id, sender, content, *args, **named)
+        wanted = int(content.split()[1]) if str(content).startswith("gather ") else 0
+        async with self.changed:
+            self.changed.notify_all()
+            await asyncio.wait_for(self.changed.wait_for(lambda: self.most >= wanted), 5)
+        self.here -= 1
+        return message
 
 
 class FailingActivity(ActivityService):
@@ -24,7 +49,8 @@ class FailingActivity(ActivityService):
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["direct", "asgi"])
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     settings = {"DIRECT_SOCKETS": request.param, "OUTBOX_FRAMES": 64, "HEARTBEAT_INTERVAL_S": 0.5}
-    async with Lab(instances=1, settings=settings, overrides={"activity_service": FailingActivity}) as started:
+    overrides = {"activity_service": FailingActivity, "message_service": GatheringMessages}
+    async with Lab(instances=1, settings=settings, overrides=overrides) as started:
         yield started
 
 
@@ -48,6 +74,20 @@ async def test_what_is_sent_at_once_is_worked_on_in_order(lab: Lab) -> None:
     assert acked == [f"pile-{number}" for number in range(100)]
     await bob.expect("new_message", text="99")
     assert bob.texts == [str(number) for number in range(100)]
+    await ann.close()
+    await bob.close()
+
+
+async def test_what_comes_together_is_on_its_way_together(lab: Lab) -> None:
+    """As many as may be, and no more, and they are stored in their order; what is no message waits for them."""
+    ann, bob = await lab.client("ann", conversation="together"), await lab.client("bob", conversation="together")
+    for number in range(AT_WORK + 8):
+        await ann.send_frame({"type": "text", "content": f"gather {AT_WORK}", "client_message_id": f"both-{number}"})
+    await ann.send_frame({"type": "read", "seq": AT_WORK + 8})
+    await bob.expect("read", user_id="ann", seq=AT_WORK + 8)
+    await ann.expect("read", user_id="ann", seq=AT_WORK + 8)
+    stored_as = {frame["data"]["client_message_id"]: frame["data"]["seq"] for frame in ann.received("ack")}
+    assert stored_as == {f"both-{number}": number + 1 for number in range(AT_WORK + 8)}
     await ann.close()
     await bob.close()
 

@@ -7,7 +7,7 @@ import pytest
 
 from reference_impl.core.queue_ports import WorkQueue
 from reference_impl.model.errors import QueueFull
-from reference_impl.model.jobs import Claim, QueueSizes
+from reference_impl.model.jobs import Claim, Enqueued, QueueSizes
 from tests.contract.conftest import HandClock
 
 MakeQueue = Callable[[], WorkQueue]
@@ -179,6 +179,29 @@ async def test_a_full_queue_refuses(work_queue: WorkQueue) -> None:
     assert not await work_queue.enqueue("job-7", b"")
     await work_queue.done(claims[1])
     await fill(work_queue, "one more")
+
+
+async def test_many_are_asked_for_in_one_step(work_queue: WorkQueue) -> None:
+    """In their order, with their payloads; who is known is told so, and none is added twice."""
+    assert await work_queue.enqueue_all({}) == {}
+    await fill(work_queue, "b")
+    answers = await work_queue.enqueue_all({"a": b"1", "b": b"2", "c": b"3"})
+    assert answers == {"a": Enqueued.NEW, "b": Enqueued.KNOWN, "c": Enqueued.NEW}
+    assert not await work_queue.enqueue("c", b"")
+    claims = await work_queue.claim("w1", 10, 0)
+    assert [(claim.job.id, claim.job.payload) for claim in claims] == [("b", b"b"), ("a", b"1"), ("c", b"3")]
+
+
+async def test_of_many_as_many_as_fit_are_taken(work_queue: WorkQueue) -> None:
+    """Those behind are refused, and may be asked for again; who is known is no addition, wherever they stand."""
+    await fill(work_queue, *(f"job-{n}" for n in range(48)))
+    many = dict.fromkeys(("x", "job-1", "y", "z", "job-2"), b"")
+    known, new, refused = Enqueued.KNOWN, Enqueued.NEW, Enqueued.REFUSED
+    assert [*(await work_queue.enqueue_all(many)).values()] == [new, known, new, refused, known]
+    (claim,) = await work_queue.claim("w1", 1, 0)
+    await work_queue.done(claim)
+    assert [*(await work_queue.enqueue_all(many)).values()] == [known, known, known, new, known]
+    assert (await work_queue.sizes()).waiting == 50
 
 
 async def test_dead_letters_are_listed_in_pages(work_queue: WorkQueue, hand_clock: HandClock) -> None:

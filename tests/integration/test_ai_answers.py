@@ -92,7 +92,9 @@ async def start(
 ) -> AsyncIterator[Start]:
     """Starts instances over one store and one queue."""
     monkeypatch.setattr(message_queue, "WAIT_S", 0.02)
+    monkeypatch.setattr(message_queue, "IDLE_WAIT_S", 0.02)
     monkeypatch.setattr(ai_questions, "COLLECT_S", 0.0)
+    monkeypatch.setattr(ai_questions, "MEMBERSHIP_KNOWN_S", 0.01)
     store = MemoryStore()
     async with AsyncExitStack() as stack:
 
@@ -282,6 +284,42 @@ async def test_an_empty_answer_is_none(chat: ChatSystem, model: Model) -> None:
     await say(chat, conversation, "hello")
     await until_read(chat, conversation)
     assert [one.content["code"] for one in await said(chat, conversation)] == ["ai_refused"]
+
+
+async def test_who_adds_it_to_a_conversation_is_heard(chat: ChatSystem, model: Model) -> None:
+    """Though this instance has just found that it is not there."""
+    view = await chat.services.conversations.create(person(chat, "ann"), "talk", ["bob"])
+    conversation = view.conversation.id
+    await say(chat, conversation, "hello bob")
+    await until(lambda: chat.ai_questions._is_member == {conversation: False})
+    await chat.services.conversations.add_participant(conversation, ASSISTANT_ID, by="ann")
+    await say(chat, conversation, "@assistant hello")
+    await until(lambda: model.asked)
+    await until_read(chat, conversation)
+    assert [turns[-1].text for turns in model.asked] == ["ann: @assistant hello"]
+
+
+async def test_where_it_is_not_a_message_costs_it_no_query(chat: ChatSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conversation is asked about when it is new here, and when the assistant has joined or left any."""
+    asked: list[str] = []
+    is_participant = chat.store.is_participant
+
+    async def count(conversation_id: str, user_id: str) -> bool:
+        asked.extend([conversation_id] if user_id == ASSISTANT_ID else [])
+        return await is_participant(conversation_id, user_id)
+
+    view = await chat.services.conversations.create(person(chat, "ann"), "talk", ["bob"])
+    conversation = view.conversation.id
+    await say(chat, conversation, "hello")
+    await until(lambda: chat.ai_questions._is_member == {conversation: False} and not chat.ai_questions._said)
+    monkeypatch.setattr(chat.store, "is_participant", count)
+    for _ in range(20):
+        await say(chat, conversation, "hello")
+    assert (asked, chat.ai_questions._due) == ([], set())
+    elsewhere = await talk(chat)
+    await say(chat, elsewhere, "hello")
+    await until_read(chat, elsewhere)
+    await until(lambda: conversation in asked)
 
 
 async def test_who_was_removed_answers_nothing(chat: ChatSystem, model: Model) -> None:

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_impl.adapters.store_memory import MemoryStore
-from reference_impl.core.conversation_feed import ConversationFeed
+from reference_impl.core.conversation_feed import CROSSING_S, ConversationFeed
 from reference_impl.model.bus_messages import ConversationMessage
 from reference_impl.model.conversations import Conversation
 from reference_impl.model.envelope import EncodedFrame, encode_new_message
 from reference_impl.model.messages import MessageDraft, MessageInfo
 from tests.fakes import NOON, until
+from tests.property.virtual_time import VirtualTime
 
 
 class Room:
@@ -89,6 +90,52 @@ async def test_a_lost_wakeup_is_read_from_the_store() -> None:
     assert room.seqs() == [1, 2, 3]
     assert room.delivered[2][1] == "c-3"
     assert room.feed.repaired == 2
+
+
+def test_what_another_overtakes_is_not_read() -> None:
+    """Publications of two instances cross: the earlier message is a moment behind. Each gap is waited for anew."""
+
+    async def cross() -> None:
+        room = await Room().opened()
+        for _ in range(5):
+            earlier, later = await room.say(2)
+            room.feed.accept(later)
+            await asyncio.sleep(0.9 * CROSSING_S)
+            room.feed.accept(earlier)
+        assert (room.seqs(), room.feed.repaired) == ([*range(1, 11)], 0)
+        _lost, after = await room.say(2)
+        room.feed.accept(after)
+        await asyncio.sleep(1.1 * CROSSING_S)
+        assert (room.seqs(), room.feed.repaired) == ([*range(1, 13)], 2)
+
+    with VirtualTime() as time:
+        time.run(cross())
+
+
+def test_who_knows_the_head_does_not_wait() -> None:
+    """The store was asked, or another instance was: nothing is on its way that must not be read."""
+
+    async def know() -> None:
+        room = await Room().opened()
+        *_, last = await room.say(3)
+        room.feed.accept(last)
+        room.feed.expect(3)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (room.seqs(), asyncio.get_running_loop().time()) == ([1, 2, 3], 0)
+
+    with VirtualTime() as time:
+        time.run(know())
+
+
+async def test_closing_ends_the_wait_for_a_gap() -> None:
+    """What nobody needs any more is not read."""
+    room = await Room().opened()
+    *_, last = await room.say(2)
+    room.feed.accept(last)
+    await room.feed.close()
+    await asyncio.sleep(2 * CROSSING_S)
+    assert room.seqs() == []
 
 
 async def test_catching_up_after_a_broken_link() -> None:

@@ -13,6 +13,7 @@ from reference_impl.api.direct_socket import EXTENSION, Wire
 from reference_impl.core.socket_bounds import SocketBounds
 from reference_impl.direct_websocket import DirectWebSocket
 from reference_impl.guards import MAX_FRAGMENTS, GuardedHttp, GuardedWebSocket, guarded_by
+from reference_impl.model.envelope import EncodedFrame
 from tests.fakes import until
 
 HANDSHAKE = (
@@ -241,7 +242,7 @@ async def test_a_wire_passes_on_what_the_peer_says(bounds: SocketBounds) -> None
     assert socket.is_closed
     assert not socket.is_writable
     with pytest.raises(OSError, match="gone"):
-        socket.write(b"x")
+        socket.write([EncodedFrame(b"x")])
     socket.connection_lost(None)
     assert not socket.tasks
 
@@ -249,7 +250,7 @@ async def test_a_wire_passes_on_what_the_peer_says(bounds: SocketBounds) -> None
 async def test_a_wire_says_when_its_peer_reads_again(bounds: SocketBounds) -> None:
     """Until then it is not writable, so nobody can fill the memory behind it."""
     socket, transport = await taken(bounds)
-    socket.write(b"\x81\x01a")
+    socket.write([EncodedFrame(b"a")])
     assert transport.written == b"\x81\x01a"
     states = [socket.is_writable]
     for change in (socket.pause_writing, socket.resume_writing):

@@ -41,13 +41,17 @@ class AwaySlotStore(MemorySlotStore):
 class SlowQuota(MemoryMessageQuota):
     """Answers when it is let."""
 
-    def __init__(self) -> None:
-        super().__init__(max_messages=3, window_s=60)
+    def __init__(self, max_messages: int = 3) -> None:
+        super().__init__(max_messages=max_messages, window_s=60)
         self.answers = asyncio.Event()
-        self.asked = 0
+        self.wishes: list[int] = []
+
+    @property
+    def asked(self) -> int:
+        return len(self.wishes)
 
     async def take(self, user_id: str, wanted: int, unused: int = 0) -> int:
-        self.asked += 1
+        self.wishes.append(wanted)
         await self.answers.wait()
         return await super().take(user_id, wanted)
 
@@ -200,6 +204,24 @@ async def test_small_limits_are_counted_to_the_message() -> None:
     for limits in both:
         with pytest.raises(RateLimited):
             await limits.admit("ann")
+
+
+async def test_who_waits_together_is_counted_together_and_in_order() -> None:
+    """One round trip for all that came during the one before; nobody overtakes anybody."""
+    quota, admitted = SlowQuota(max_messages=12), list[int]()
+    limits = MessageLimits(quota, max_messages=20, window_s=60)
+
+    async def send(number: int) -> None:
+        await limits.admit("ann")
+        admitted.append(number)
+
+    sending = [asyncio.create_task(send(number)) for number in range(16)]
+    await until(lambda: quota.asked == 1)
+    quota.answers.set()
+    results = await asyncio.gather(*sending, return_exceptions=True)
+    assert admitted == list(range(12))
+    assert [type(result) for result in results[12:]] == [RateLimited] * 4
+    assert quota.wishes == [1, 15, 4], "the last one is refused, and with it all who wait"
 
 
 async def test_who_sends_now_and_then_is_counted_one_by_one() -> None:

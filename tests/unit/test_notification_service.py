@@ -11,6 +11,7 @@ from reference_impl.adapters.push_webhook import WebhookPushProvider
 from reference_impl.adapters.queue_memory import MemoryWorkQueue
 from reference_impl.core.message_queue import MessageQueue
 from reference_impl.core.queue_ports import PushProvider, WorkQueue
+from reference_impl.model.errors import QueueFull
 from reference_impl.model.notification_content import NotificationData
 from reference_impl.services.notification_service import NotificationService
 from tests.fakes import until
@@ -46,6 +47,24 @@ async def test_a_push_arrives(notifications: NotificationService, console: Conso
     await notifications.start()
     await until(lambda: console.count == 1)
     assert console.pushed[0] == ("bob", HELLO, "push:m-1:bob")
+
+
+async def test_many_are_asked_for_together(console: ConsolePushProvider) -> None:
+    """Each once, whoever was asked for alone before. What does not fit is told, and can be asked for again."""
+    service = service_over(MemoryWorkQueue(max_backlog=3), console)
+    assert await service.send_push_notification("bob", HELLO)
+    assert await service.send_push_notifications([("bob", HELLO), ("carol", HELLO)]) == 1
+    everybody = [(user, HELLO) for user in ("carol", "dave", "eve", "bob")]
+    with pytest.raises(QueueFull, match="1 of 4 pushes"):
+        await service.send_push_notifications(everybody)
+    assert service.queue.counts == {"enqueued": 3, "known": 3, "refused": 1}
+    await service.start()
+    await until(lambda: console.count == 3)
+    await until(lambda: service.queue.counts["done"] == 3)
+    assert await service.send_push_notifications(everybody) == 1
+    await until(lambda: console.count == 4)
+    assert console.pushed[-1] == ("eve", HELLO, "push:m-1:eve")
+    await service.stop(1)
 
 
 async def test_a_message_is_pushed_once_to_each_user(

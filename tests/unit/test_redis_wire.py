@@ -34,6 +34,19 @@ async def wire_to(url: str, on_push: Callable[[Any], None] | None = None) -> Asy
         await wire.close()
 
 
+class Recorded:
+    """A transport that notes what is written."""
+
+    def __init__(self, transport: asyncio.Transport, pieces: list[bytes]) -> None:
+        self.abort = transport.abort
+        self._transport = transport
+        self._pieces = pieces
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._transport.write(data)
+
+
 def echo(command: list[bytes]) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(command[-1]), command[-1])
 
@@ -44,6 +57,20 @@ async def test_each_gets_its_own_answer(redis_url: str) -> None:
         for _ in range(2):
             answers = await asyncio.gather(*(wire.ask("ECHO", str(number)) for number in range(1000)))
             assert answers == [str(number).encode() for number in range(1000)]
+
+
+async def test_what_is_said_in_one_turn_goes_out_in_one_piece(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight commands are one write; the next turn's are another."""
+    pieces = list[bytes]()
+    async with wire_to(redis_url) as wire:
+        await wire.ask("PING")
+        transport = wire._transport
+        assert transport is not None
+        wrapped = Recorded(transport, pieces)
+        monkeypatch.setattr(wire, "_transport", wrapped)
+        for _ in range(2):
+            await asyncio.gather(*(wire.ask("ECHO", str(number)) for number in range(8)))
+    assert [piece.count(b"ECHO") for piece in pieces] == [8, 8]
 
 
 async def test_an_error_is_for_who_asked(redis_url: str) -> None:
