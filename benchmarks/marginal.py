@@ -89,7 +89,7 @@ async def standing(step: Step) -> Found:
 
 def shares(alone: Usage, looks: list[Look]) -> Found:
     """Solves what the ``ADDED`` have added for what one of each adds; named such as ``feed_memory``."""
-    found = {}
+    found: Found = {}
     for name in ("memory", "redis_memory"):
         each = np.linalg.solve(ADDED, [getattr(look, name) for look in looks])
         found |= {f"{thing}_{name}": float(one) for thing, one in zip(THINGS, each, strict=True)}
