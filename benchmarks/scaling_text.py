@@ -1,5 +1,6 @@
 """The estimate as Markdown: what ``docs/scaling.md`` shows. Pure."""
 
+import math
 from typing import Any
 
 from benchmarks.plan import CHECKED
@@ -137,11 +138,17 @@ def _redis(one: System) -> str:
         ("publications of presence, times all instances", number(one.presence_pushes)),
         ("bytes in and out, a second", f"{one.redis_bytes / 2**20:.1f} MiB"),
         ("processor: publications of messages (a cluster divides it)", _core(one.redis_spread_us)),
+        ("nodes for these", _nodes(one.redis_spread_us, one.load)),
         ("processor: leases (their slots stay on one node)", _core(one.redis_leases_us)),
+        ("nodes for these, once they are divided", _nodes(one.redis_leases_us, one.load)),
         ("processor: presence and figures, to everybody", _core(one.redis_everywhere_us)),
         ("memory", f"{_redis_memory(one) / 2**20:.0f} MiB"),
     ]
     return _table((f"Redis, with {one.instances} instances", ""), rows)
+
+
+def _nodes(us: float, load: Workload) -> str:
+    return str(max(1, math.ceil(us / (load.busy * CORE_US))))
 
 
 def _redis_memory(one: System) -> float:

@@ -140,4 +140,5 @@ if __name__ == "__main__":
     measured = asyncio.run(run(arguments.rounds))
     if arguments.json is not None:
         document = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "kinds": measured}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
