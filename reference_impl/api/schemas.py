@@ -16,6 +16,11 @@ UserIdInPath = Annotated[str, Path(examples=["bob"], json_schema_extra={"pattern
 MessageType = Annotated[str, Field(json_schema_extra={"enum": list(MESSAGE_TYPES)})]
 Seq = Annotated[int, Field(ge=0)]
 
+NO_NUL: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+"""Means the same in Python and in JavaScript. Halves of characters are refused, too, and not named here: in JavaScript,
+without its Unicode flag, a pattern for them would find those of every emoji.
+"""
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -48,8 +53,11 @@ def _only_text(value: str) -> str:
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_only_text)]
+Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=NO_NUL), AfterValidator(_only_text)]
 """What people see."""
+
+ClientMessageId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NO_NUL)]
+MessageId = Annotated[str, Field(json_schema_extra={"maxLength": 36, **NO_NUL})]
 
 
 class TokenRequest(_Request):
@@ -141,10 +149,10 @@ class MessageCreateRequest(_Request):
     content: str | dict[str, Any] = Field(examples=["Is anybody there?", {"text": "Is anybody there?"}])
     """By ``type``: text ``{"text"}`` or just the text, media ``{"url", "mime_type", …}``, system ``{"text", …}``,
     structured any object."""
-    client_message_id: str | None = Field(default=None, min_length=1, max_length=100, examples=["alice-laptop-17"])
+    client_message_id: ClientMessageId | None = Field(default=None, examples=["alice-laptop-17"])
     """Your own name for it. Sent again under the same name it is the same message, not a second one."""
     is_important: bool = False
-    reply_to_message_id: str | None = None
+    reply_to_message_id: MessageId | None = None
     extra_metadata: dict[str, Any] | None = None
 
 

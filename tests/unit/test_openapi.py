@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from reference_impl.api.schemas import ConversationCreateRequest, TokenRequest
 from reference_impl.app import create_app
 from reference_impl.settings import Settings
 from tests.frame_check import AnswerChecker
@@ -55,6 +58,21 @@ def test_requests_have_examples() -> None:
     schemas = document(demo=True)["components"]["schemas"]
     for name in ("TokenRequest", "ConversationCreateRequest", "ParticipantRequest", "MessageCreateRequest"):
         assert "examples" in str(schemas[name]), name
+
+
+@pytest.mark.parametrize(
+    "text", ["tea", "two\nlines", "ends\n", "\u00e9 \U0001f600", "", "x" * 201, "te\0a", "\0", "tea\n\0"]
+)
+@pytest.mark.parametrize("model", [ConversationCreateRequest, TokenRequest])
+def test_what_the_document_takes_is_taken(model: type[BaseModel], text: str) -> None:
+    """Names that people see: what is too long or holds a NUL is refused by both, and nothing by one alone."""
+    body = {"title": text} if model is ConversationCreateRequest else {"user_id": "alice", "display_name": text}
+    try:
+        model.model_validate(body)
+        is_taken = True
+    except ValidationError:
+        is_taken = False
+    assert jsonschema.Draft202012Validator(model.model_json_schema()).is_valid(body) == is_taken
 
 
 @pytest.mark.parametrize(
