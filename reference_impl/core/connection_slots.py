@@ -29,6 +29,7 @@ class ConnectionSlots:
         self._store = store
         self._lease_s = lease_s
         self._held: dict[str, Slot] = {}
+        self._asked_for: set[str] = set()  # those of them that the store has not decided on
         self._per_user: Counter[str] = Counter()
         self._per_address: Counter[str] = Counter()
         self._lost = asyncio.Event()
@@ -51,6 +52,7 @@ class ConnectionSlots:
         refused = self._refused_here(slot)
         if refused is None:
             self._note(slot)  # before anything awaits: others who come now must see it
+            self._asked_for.add(connection_id)
             try:
                 refused = await self._store.take(slot, self.limits, self._lease_s)
             except Unavailable as error:
@@ -59,6 +61,8 @@ class ConnectionSlots:
             except BaseException:
                 self._forget(connection_id)
                 raise
+            finally:
+                self._asked_for.discard(connection_id)
         if refused is not None:
             self._forget(connection_id)
             self.refused[refused] += 1
@@ -103,7 +107,8 @@ class ConnectionSlots:
                 await asyncio.wait_for(self._lost.wait(), self._lease_s / 3)
             self._lost.clear()
             try:
-                if held := list(self._held.values()):
+                # To renew what is not taken yet would take it; and then there is no room for it when it is decided on.
+                if held := [slot for name, slot in self._held.items() if name not in self._asked_for]:
                     await self._store.renew(held, self._lease_s)
                     await self._release_those_that_left(held)
             except Unavailable as error:

@@ -38,6 +38,25 @@ class AwaySlotStore(MemorySlotStore):
             raise Unavailable("Redis is away")
 
 
+class SlowSlotStore(MemorySlotStore):
+    """Decides when it is let, and notes what was renewed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decides = asyncio.Event()
+        self.is_asked = asyncio.Event()
+        self.renewed: list[list[str]] = []
+
+    async def take(self, slot: Slot, limits: ConnectionLimits, lease_s: float) -> LimitKind | None:
+        self.is_asked.set()
+        await self.decides.wait()
+        return await super().take(slot, limits, lease_s)
+
+    async def renew(self, slots: list[Slot], lease_s: float) -> None:
+        await super().renew(slots, lease_s)
+        self.renewed.append([slot.connection_id for slot in slots])
+
+
 class SlowQuota(MemoryMessageQuota):
     """Answers when it is let."""
 
@@ -82,6 +101,28 @@ async def test_an_instance_has_its_own_limit() -> None:
     with pytest.raises(ConnectionLimitExceeded, match="this instance"):
         await one.take("eve", "elsewhere", "5")
     await two.take("eve", "elsewhere", "6")
+
+
+async def test_a_renewal_takes_nothing_that_is_not_decided_on() -> None:
+    """Or the last free slot would be taken twice, by who asks for it, and refused to them."""
+    store = SlowSlotStore()
+    one = slots(store)
+    store.decides.set()
+    await one.take("ann", "a", "1")
+    store.decides.clear()
+    store.is_asked.clear()
+    async with asyncio.TaskGroup() as coming:
+        coming.create_task(one.take("ann", "a", "2"))
+        await store.is_asked.wait()
+        await one.start()
+        one.renew_soon()
+        await until(lambda: store.renewed)
+        store.decides.set()
+    assert store.renewed == [["1"]]
+    one.renew_soon()
+    await until(lambda: len(store.renewed) == 2)
+    await one.stop()
+    assert store.renewed[1] == ["1", "2"]
 
 
 async def test_without_the_store_each_instance_counts_for_itself() -> None:
