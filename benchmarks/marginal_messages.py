@@ -119,7 +119,7 @@ async def check(step: Step) -> Found:
     for scenario in CHECKED:
         await _visit(scenario, 4.0, results)
         step()
-    found = {}
+    found: Found = {}
     for one in results.measured:
         found |= {
             f"{one.scenario.load}_messages_per_s": one.messages / one.seconds,

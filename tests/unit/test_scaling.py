@@ -34,7 +34,7 @@ def costing(**costs: float) -> Constants:
 def an_example() -> dict[str, Any]:
     """As `python -m benchmarks.constants` writes it."""
     cost = dict.fromkeys(ROWS, 2.0) | {one.name: 2.0 for one in dataclasses.fields(Constants)}
-    check = {}
+    check: dict[str, float] = {}
     for load, us in (("paced", 8.0), ("W1", 1.0)):
         check |= {f"{load}_messages_per_s": 120.0, f"{load}_deliveries_per_s": 6000.0, f"{load}_us_per_delivery": us}
     machine = {"processor": "a processor", "cores": 2, "redis": "valkey-server"}
