@@ -241,8 +241,8 @@ def bounds(cost: Constants, load: Workload) -> dict[str, int | None]:
     }
 
 
-def paced_us_per_delivery(cost: Constants, scenario: Scenario, deliveries_per_s: float) -> float:
-    """What the constants say of a paced run of the bench: rooms with members on all instances."""
+def us_per_delivery(cost: Constants, scenario: Scenario, deliveries_per_s: float) -> float:
+    """What the constants say of a run of the bench: rooms with members on all instances."""
     connections = scenario.rooms * (scenario.members + 1)
     feeds = scenario.rooms * scenario.instances
     standing = connections * cost.connection_us + feeds * cost.feed_us

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from benchmarks.plan import CHECKED
-from benchmarks.scaling import CORE_US, Constants, System, Workload, bounds, paced_us_per_delivery
+from benchmarks.scaling import CORE_US, Constants, System, Workload, bounds, us_per_delivery
 
 A_SECOND, ONCE, MEMORY = "µs a second", "µs", "KiB"
 
@@ -61,19 +61,26 @@ def constants_table(found: dict[str, Any]) -> str:
 
 
 def check_text(found: dict[str, Any]) -> str:
-    """What the constants say of a run, and what the run says."""
+    """What the constants say of runs, and what the runs say."""
     cost, checked = Constants.from_measured(found["constants"]), found["check"]
-    expected = paced_us_per_delivery(cost, CHECKED, checked["deliveries_per_s"])
-    measured = checked["us_per_delivery"]
-    difference = 100 * (expected / measured - 1)
-    more = "more" if difference > 0 else "less"
-    connections = CHECKED.rooms * (CHECKED.members + 1)
-    return (
-        f"Two instances, {connections} connections in {CHECKED.rooms} conversations, {checked['messages_per_s']:.0f} "
-        f"messages and {checked['deliveries_per_s']:.0f} deliveries a second. From the constants: "
-        f"**{number(expected)} µs** of processor time a delivery, all included. Measured: **{number(measured)} µs**. "
-        f"The sum is {abs(difference):.0f} % {more} than the measurement."
-    )
+    first = CHECKED[0]
+    connections = first.rooms * (first.members + 1)
+    lines = [
+        f"Two instances, {connections} connections, {first.rooms} conversations of {first.members}; processor time of "
+        "both instances for one delivery, all included.",
+        "",
+        "| | messages a second | deliveries a second | from the constants, µs | measured, µs | the sum is |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for scenario, name in zip(CHECKED, ("evenly", "each conversation as fast as it can"), strict=True):
+        rate, measured = (checked[f"{scenario.load}_{what}"] for what in ("deliveries_per_s", "us_per_delivery"))
+        expected = us_per_delivery(cost, scenario, rate)
+        difference = 100 * (expected / measured - 1)
+        lines.append(
+            f"| {name} | {checked[f'{scenario.load}_messages_per_s']:.0f} | {rate:.0f} | {number(expected)} "
+            f"| {number(measured)} | {abs(difference):.0f} % {'more' if difference > 0 else 'less'} |"
+        )
+    return "\n".join(lines)
 
 
 SHOWN = """\
