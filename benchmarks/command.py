@@ -45,7 +45,7 @@ def run(
         console.print(
             f"This machine is busy (load {machine['load']}): do not quote what is measured now.", style="bold red"
         )
-    _loop_runner()(_measure_all(plan, systems, results, seed, python, console))
+    loop_runner()(_measure_all(plan, systems, results, seed, python, console))
     console.print(report.table(plan, systems, results))
     for line in results.problems + busy_generators(results.measured):
         console.print(f"[bold red]{line}[/]", highlight=False)
@@ -110,7 +110,7 @@ def wrong_deliveries(measured: list[Measured], systems: dict[str, System]) -> li
     ]
 
 
-def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+def loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     """uvloop's where it is: the generator costs half as much with it."""
     try:
         import uvloop  # noqa: PLC0415 - not on every system

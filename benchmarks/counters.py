@@ -14,8 +14,8 @@ class Usage:
 
     server_us: float
     redis_us: float
-    redis_commands: int
-    redis_bytes: int
+    redis_commands: float
+    redis_bytes: float
 
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -23,6 +23,14 @@ class Usage:
             self.redis_us - other.redis_us,
             self.redis_commands - other.redis_commands,
             self.redis_bytes - other.redis_bytes,
+        )
+
+    def __mul__(self, count: float) -> "Usage":
+        return self / (1 / count)
+
+    def __truediv__(self, count: float) -> "Usage":
+        return Usage(
+            self.server_us / count, self.redis_us / count, self.redis_commands / count, self.redis_bytes / count
         )
 
 
@@ -58,6 +66,10 @@ class Counters:
     def memory(self) -> int:
         """Bytes of all server processes that stay in memory."""
         return sum(psutil.Process(pid).memory_info().rss for pid in self._pids)
+
+    def redis_memory(self) -> int:
+        """Bytes that Redis has asked for."""
+        return int(self._redis.info("memory")["used_memory"])
 
     def _look(self) -> Usage:
         info = self._redis.info("everything")

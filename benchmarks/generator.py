@@ -68,11 +68,18 @@ class Generator:
     """All rooms of one scenario: connects, sends, waits for the last delivery."""
 
     def __init__(
-        self, scenario: Scenario, compose: Callable[[str], bytes], *, hears_itself: bool, ack: bytes | None
+        self,
+        scenario: Scenario,
+        compose: Callable[[str], bytes],
+        *,
+        hears_itself: bool,
+        ack: bytes | None,
+        member: Callable[[Entry, Callable[[int, int], None]], Member] = Member,
     ) -> None:
-        """``compose`` makes a message of a text; ``ack`` is in each answer to a sender."""
+        """``compose`` makes a message of a text; ``ack`` is in each answer to a sender; ``member`` makes a socket."""
         self.scenario = scenario
         self._ack = ack
+        self._member = member
         self._ends_at = 0.0
         self._moved = asyncio.Event()
         self.rooms = [Room(number, compose, hears_itself, self._done) for number in range(scenario.rooms)]
@@ -84,7 +91,7 @@ class Generator:
             async with asyncio.timeout(CONNECT_DEADLINE_S), asyncio.TaskGroup() as connecting:
                 for room in self.rooms:
                     for number in range(self.scenario.members + (not room.hears_itself)):
-                        member = Member(entry(room.number, number), room.arrived)
+                        member = self._member(entry(room.number, number), room.arrived)
                         room.members.append(member)
                         connecting.create_task(_connect(member, gate, entry(room.number, number).port))
         except TimeoutError:

@@ -48,7 +48,7 @@ async def _measure(
     generator = _generator(scenario, system)
     try:
         await generator.connect(await running.open(scenario))
-        await _settle(counters)
+        await settle(counters)
         await generator.warm_up(plan.warm_up_s)
         messages, deliveries = generator.totals()
         before, own, started = counters.read(0), time.process_time(), time.perf_counter()
@@ -72,7 +72,7 @@ async def _measure(
         generator.close()
 
 
-async def _settle(counters: Counters) -> None:
+async def settle(counters: Counters) -> None:
     """Until the servers are done with who came and who went, or take too long."""
     end = time.perf_counter() + SETTLE_DEADLINE_S
     before = counters.server_us()
@@ -94,7 +94,7 @@ async def _idle(sizes: tuple[int, int], system: System, running: Running, counte
             generator = _generator(scenario, system)
             open_ones.append(generator)
             await generator.connect(await running.open(scenario))
-            await _settle(counters)
+            await settle(counters)
             memory.append(counters.memory())
         added = sum(len(room.members) for room in open_ones[-1].rooms)
         return (memory[1] - memory[0]) / 1024 / added

@@ -5,6 +5,7 @@ when the measurement is over: the generator must cost little beside what it meas
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from typing import cast
 from benchmarks import wire
 from benchmarks.figures import MARK
 from course.errors import UserError
+
+PING = re.compile(rb'"action":"ping","data":\{"timestamp":([0-9.]+)[,}]')
+LONGEST_PING = 64
+"""Bytes in which all of ``PING`` fits."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +115,19 @@ class Member(asyncio.Protocol):
             self.joined.set_result(None)
         if rest:
             self.data_received(rest)
+
+
+class AnsweringMember(Member):
+    """One that also answers the server's pings, as clients do: for measurements that last longer than a heartbeat."""
+
+    _tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answers each ping once. It may be cut in two by a read's end."""
+        super().data_received(data)
+        seen = self._tail + data
+        end = 0
+        for ping in PING.finditer(seen):
+            self.send(b'{"type":"pong","timestamp":%s}' % ping.group(1))
+            end = ping.end()
+        self._tail = seen[end:][-LONGEST_PING:]

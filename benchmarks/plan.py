@@ -76,6 +76,8 @@ QUICK = Plan(
     seconds=0.7,
     idle=(50, 150),
 )
+CHECKED = (Scenario(20, 50, 0), Scenario(20, 50, 1))
+"""What the sum of the constants is compared with, calm and busy: ``benchmarks.scaling``."""
 
 
 def visits(plan: Plan, systems: list[str], seed: int) -> list[Visit]:

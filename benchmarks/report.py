@@ -81,7 +81,7 @@ def this_machine() -> dict[str, Any]:
         "processor": processor,
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "redis": find_redis().detail,
+        "redis": Path(find_redis().detail).name,  # where it lies is nobody's business
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 

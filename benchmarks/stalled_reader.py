@@ -1,4 +1,4 @@
-"""Does one reader who stops harm the others? ``python -m benchmarks.stalled_reader [--rounds N]``
+"""Does one reader who stops harm the others? ``python -m benchmarks.stalled_reader [--rounds N] [--json FILE]``
 
 Two instances; one sender on the first, twenty readers on the second, and one more member there, who in every second
 round stops reading. Measured are the others' delays from sending to receiving, and the memory of their instance.
@@ -7,9 +7,13 @@ Rounds with and without alternate, so that whatever else the machine does meets 
 
 import argparse
 import asyncio
+import json
 import statistics
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -100,28 +104,41 @@ async def drain(websocket: ClientConnection) -> None:
         pass
 
 
-async def run(rounds: int) -> None:
-    """All rounds, and a table."""
+async def run(rounds: int) -> dict[str, dict[str, Any]]:
+    """All rounds, and a table. Returns what it shows: medians of the rounds, by kind."""
     found: dict[bool, list[Round]] = {False: [], True: []}
     async with Lab(instances=2, traced=False) as lab:
         await play(lab, "warm-up", stalls=False)
         for number in track(range(2 * rounds), "rounds"):
             stalls = number % 2 == 1
             found[stalls].append(await play(lab, f"round-{number}", stalls=stalls))
+    shown = {"one stalls" if stalls else "all read": summary(played) for stalls, played in found.items()}
     table = Table("", "p50 ms", "p99 ms", "MiB more", "the staller was closed with", title="The others' delays")
-    for stalls, played in found.items():
-        quantiles = [statistics.quantiles(one.delays, n=100) for one in played]
-        table.add_row(
-            "one stalls" if stalls else "all read",
-            f"{statistics.median(one[49] for one in quantiles):.2f}",
-            f"{statistics.median(one[98] for one in quantiles):.2f}",
-            f"{statistics.median(one.memory for one in played):.1f}",
-            ", ".join(sorted({str(one.closed_with) for one in played})),
-        )
+    for kind, one in shown.items():
+        codes = ", ".join(map(str, one["closed_with"]))
+        table.add_row(kind, f"{one['p50_ms']:.2f}", f"{one['p99_ms']:.2f}", f"{one['mib']:.1f}", codes)
     Console().print(table)
+    return shown
+
+
+def summary(played: list[Round]) -> dict[str, Any]:
+    """Medians of these rounds."""
+    quantiles = [statistics.quantiles(one.delays, n=100) for one in played]
+    return {
+        "p50_ms": round(statistics.median(one[49] for one in quantiles), 2),
+        "p99_ms": round(statistics.median(one[98] for one in quantiles), 2),
+        "mib": round(statistics.median(one.memory for one in played), 1),
+        "closed_with": sorted({one.closed_with for one in played}, key=str),
+    }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of each kind")
-    asyncio.run(run(parser.parse_args().rounds))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    arguments = parser.parse_args()
+    measured = asyncio.run(run(arguments.rounds))
+    if arguments.json is not None:
+        document = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "kinds": measured}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,8 +58,9 @@ class System:
 class OursRunning:
     """The reference server as `course serve` and `Lab` start it, with every promise on."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, http: httpx2.AsyncClient) -> None:
         self._cluster = cluster
+        self._http = http
         self.pids = [one.pid for one in cluster.instances if one.pid is not None]
         self.redis_url = cluster.redis.url
         self._tokens = AuthenticationService(secret_key=cluster.settings["SECRET_KEY"], clock=lambda: datetime.now(UTC))
@@ -68,23 +69,29 @@ class OursRunning:
     async def open(self, scenario: Scenario) -> Callable[[int, int], Entry]:
         """Conversations with their members; the first of each sends."""
         self._opened += 1
-        rooms = [await self._conversation(scenario, number) for number in range(scenario.rooms)]
+        rooms = [
+            await self.conversation([self._user(room, number) for number in range(scenario.members + 1)])
+            for room in range(scenario.rooms)
+        ]
         count = len(self._cluster.instances)
 
         def entry(room: int, number: int) -> Entry:
-            token = self._token(self._user(room, number))
-            headers = {"Sec-WebSocket-Protocol": f"chat.v1, bearer.{token}"}
-            request = upgrade_request(f"/ws/{rooms[room]}?device_type=web", headers)
-            return Entry(self._cluster.instances[(room + number) % count].port, request, _until_connected)
+            return self.entry(self._user(room, number), rooms[room], (room + number) % count)
 
         return entry
 
-    async def _conversation(self, scenario: Scenario, room: int) -> str:
-        users = [self._user(room, number) for number in range(scenario.members + 1)]
+    def entry(self, user: str, conversation: str | None, instance: int) -> Entry:
+        """How a device of a user gets in: to one conversation, or, with None, to all that the user is in."""
+        headers = {"Sec-WebSocket-Protocol": f"chat.v1, bearer.{self._token(user)}"}
+        path = "/ws" if conversation is None else f"/ws/{conversation}"
+        request = upgrade_request(f"{path}?device_type=web", headers)
+        return Entry(self._cluster.instances[instance].port, request, _until_connected)
+
+    async def conversation(self, users: list[str]) -> str:
+        """Makes one with these users; returns its id. Raises ``UserError``."""
         headers = {"Authorization": f"Bearer {self._token(users[0])}"}
-        body = {"title": f"room {room}", "participant_ids": users}
-        async with httpx2.AsyncClient(base_url=self._cluster.url(0), headers=headers, trust_env=False) as http:
-            answer = await http.post("/api/v1/conversations", json=body, timeout=30)
+        body = {"title": f"of {users[0]}", "participant_ids": users}
+        answer = await self._http.post("/api/v1/conversations", json=body, headers=headers)
         if answer.is_error:
             raise UserError(f"the server makes no conversation: {answer.text}", 1)
         return str(answer.json()["id"])
@@ -97,14 +104,19 @@ class OursRunning:
 
 
 @asynccontextmanager
-async def _ours(system: System, instances: int, _python: str) -> AsyncIterator[Running]:
-    settings = lab_settings({"DIRECT_SOCKETS": system.key == "ours"})
-    cluster = Cluster(instances, settings=settings, forked=False)  # no memory is shared: it is measured
+async def ours(instances: int, **settings: object) -> AsyncIterator[OursRunning]:
+    """The reference server with these settings over those of a lab, whose limits are in nobody's way."""
+    cluster = Cluster(instances, settings=lab_settings(settings), forked=False)  # no memory is shared: it is measured
     await cluster.start()
     try:
-        yield OursRunning(cluster)
+        async with httpx2.AsyncClient(base_url=cluster.url(0), timeout=30, trust_env=False) as http:
+            yield OursRunning(cluster, http)
     finally:
         await cluster.stop()
+
+
+def _ours(system: System, instances: int, _python: str) -> AbstractAsyncContextManager[Running]:
+    return ours(instances, DIRECT_SOCKETS=system.key == "ours")
 
 
 def _until_connected(text: bytes) -> tuple[bytes | None, bool]:

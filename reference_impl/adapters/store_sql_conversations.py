@@ -6,10 +6,16 @@ from datetime import UTC
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from reference_impl.adapters.sql_database import SqlDatabase
+from reference_impl.adapters.sql_prepared import Prepared, among
 from reference_impl.adapters.sql_row_locks import lock_conversations, lock_users
 from reference_impl.adapters.sql_schema import conversations, participants, users
 from reference_impl.core.ports import ConversationStore
 from reference_impl.model.conversations import Conversation, User
+
+MEMBERSHIPS = Prepared(
+    select(participants.c.user_id, participants.c.conversation_id).where(among([participants.c.user_id], "users"))
+)
+VERSIONS = Prepared(select(users.c.id, users.c.membership_version).where(among([users.c.id], "users")))
 
 
 class SqlConversationStore(ConversationStore):
@@ -102,16 +108,17 @@ class SqlConversationStore(ConversationStore):
 
     async def memberships(self, user_ids: Sequence[str]) -> dict[str, set[str]]:
         """One query for all of them."""
-        query = select(participants.c.user_id, participants.c.conversation_id)
         found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
-        for row in await self._database.rows(query.where(participants.c.user_id.in_(user_ids))):
-            found[row.user_id].add(row.conversation_id)
+        asked = {"users": [[user_id] for user_id in user_ids]}
+        rows = await self._database.read(lambda connection: MEMBERSHIPS.rows(connection, asked))
+        for user_id, conversation_id in rows:
+            found[user_id].add(conversation_id)
         return found
 
     async def membership_versions(self, user_ids: Sequence[str]) -> dict[str, int]:
         """One query for all of them."""
-        query = select(users.c.id, users.c.membership_version).where(users.c.id.in_(user_ids))
-        return {row.id: row.membership_version for row in await self._database.rows(query)}
+        asked = {"users": [[user_id] for user_id in user_ids]}
+        return dict(await self._database.read(lambda connection: VERSIONS.rows(connection, asked)))
 
     async def _select(self, query: Select[*tuple[object, ...]]) -> list[Conversation]:
         def read(connection: Connection) -> list[Conversation]:

@@ -27,6 +27,8 @@ SENDERS_NAME = (messages.c.sender_id, messages.c.client_message_id)
 STORED_NAMES = Prepared(select(*SENDERS_NAME).where(among(SENDERS_NAME, "names")))
 STORED = select(messages).where(among(SENDERS_NAME, "names"))
 
+HEADS = Prepared(select(conversations.c.id, conversations.c.seq).where(among([conversations.c.id], "conversations")))
+
 ADD_MESSAGE = Prepared(insert(messages))
 ADD_TO_OUTBOX = Prepared(insert(outbox))
 MOVE_HEAD = Prepared(
@@ -77,8 +79,8 @@ class SqlMessageStore(MessageStore):
 
     async def heads(self, conversation_ids: Sequence[str]) -> dict[str, int]:
         """The last ``seq`` of each."""
-        query = select(conversations.c.id, conversations.c.seq).where(conversations.c.id.in_(conversation_ids))
-        found: dict[str, int] = {row.id: row.seq for row in await self._database.rows(query)}
+        asked = {"conversations": [[conversation_id] for conversation_id in conversation_ids]}
+        found: dict[str, int] = dict(await self._database.read(lambda connection: HEADS.rows(connection, asked)))
         return {conversation_id: found.get(conversation_id, 0) for conversation_id in conversation_ids}
 
     async def unannounced(self, before: datetime) -> dict[str, int]:

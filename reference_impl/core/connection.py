@@ -28,11 +28,6 @@ GIVE_UP_S = 30.0
 LARGEST_WRITE = 64 * 1024
 """Bytes handed to the network at once; after that, whether the peer reads decides."""
 
-WRITE_NOW = 64
-"""Frames for one socket in one turn of the event loop that are written before its end: its outbox is for a peer that
-reads slowly, not for what comes at once.
-"""
-
 MAX_OWN_IDS = 64
 """Messages of its own that a connection recognises: those on their way from the store to the members, and some more."""
 
@@ -101,20 +96,13 @@ class Connection:
         """Queues a frame. False when it was not taken: the outbox was full (it closes now) or it is closing."""
         if self._close_with is not None:
             return False
-        if not self.outbox.put(frame):
-            logger.warning("connection %s reads too slowly: closing it", self.connection_id)
-            if self._recorder.on:
-                self._hop("overflowed", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
-            self.was_too_slow = True
-            self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
+        if not self.outbox.put(frame) and not self._find_room(frame):
             return False
         if self._recorder.on and frame.message_id:
             self._hop("enqueued", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
         if not self._is_due:
             self._is_due = True
             self._turn.add(self)
-        elif len(self.outbox) >= WRITE_NOW:
-            self.flush()
         return True
 
     def name_own_message(self) -> str:
@@ -198,6 +186,22 @@ class Connection:
             self._end("peer gone")
         elif self._close_with is not None and not len(outbox):
             transport.close(*self._close_with)
+
+    def _find_room(self, frame: EncodedFrame) -> bool:
+        """The outbox is full. What filled it in this turn was not offered to the peer yet; a peer that has not read
+        what was, is too slow.
+        """
+        if self._is_due:
+            self.flush()
+            if self.outbox.put(frame):
+                return True
+        if not self.is_closing:
+            logger.warning("connection %s reads too slowly: closing it", self.connection_id)
+            if self._recorder.on:
+                self._hop("overflowed", frame, waiting=len(self.outbox), bytes=self.outbox.bytes)
+            self.was_too_slow = True
+            self.close(CloseCode.TRY_AGAIN_LATER, "too slow: resume", discard=True)
+        return False
 
     def _end(self, why: str) -> None:
         """Nothing more can be written."""

@@ -44,11 +44,11 @@ class Outbox:
         if frame.key is not None:
             self._put_latest(frame.key, frame)
             return True
-        frames = self._frames
-        if frames and not self._fits(frame, self.max_frames, self.max_bytes):
+        frames, size = self._frames, len(frame.data)
+        if frames and (len(frames) >= self.max_frames or self.bytes + size > self.max_bytes):
             return False
         frames.append(frame)
-        self.bytes += len(frame.data)
+        self.bytes += size
         return True
 
     def take(self, max_bytes: int) -> list[EncodedFrame]:
@@ -71,7 +71,7 @@ class Outbox:
 
         False when the outbox was closed meanwhile.
         """
-        while not self._closed and self._frames and not self._fits(frame, self.max_frames // 2, self.max_bytes // 2):
+        while not self._closed and self._frames and not self._fits_half(frame):
             if self._emptier is None or self._emptier.is_set():
                 self._emptier = asyncio.Event()
             await self._emptier.wait()
@@ -87,8 +87,8 @@ class Outbox:
         if self._emptier is not None:
             self._emptier.set()
 
-    def _fits(self, frame: EncodedFrame, max_frames: int, max_bytes: int) -> bool:
-        return len(self._frames) < max_frames and self.bytes + len(frame.data) <= max_bytes
+    def _fits_half(self, frame: EncodedFrame) -> bool:
+        return len(self._frames) < self.max_frames // 2 and self.bytes + frame.size <= self.max_bytes // 2
 
     def _put_latest(self, key: str, frame: EncodedFrame) -> None:
         if self._latest.pop(key, None) is not None:

@@ -305,3 +305,11 @@ async def test_who_joins_is_covered_for_what_was_said_before(store: Store, conve
     assert "cleo" not in (await store.uncovered([conversation.id]))[conversation.id].behind
     await store.append(draft(conversation))
     assert (await store.uncovered([conversation.id]))[conversation.id].behind["cleo"] == 1
+
+
+async def test_an_instance_may_ask_about_as_many_as_it_has(store: Store, conversation: Conversation) -> None:
+    """More than a database takes parameters in one statement: names go as one value."""
+    many = [f"c-{number}" for number in range(40_000)]
+    assert await store.heads([*many, conversation.id]) == dict.fromkeys([*many, conversation.id], 0)
+    assert set(await store.membership_versions([*many, "ann"])) == {"ann"}
+    assert (await store.memberships([*many, "ann"]))["ann"] == {conversation.id}

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -52,12 +53,12 @@ async def one_cycle(target: SoakTarget, cycle: int, visits: int) -> int:
     places = [Place(opened[title], people) for title, people in members.items()]
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def in_turn(visit: Awaitable[None]) -> None:
+    async def in_turn(visit: Callable[[], Awaitable[None]]) -> None:
         async with turns:
-            await visit
+            await visit()
 
-    work: list[Awaitable[None]] = [pay_visit(target, visit_number(number, places)) for number in range(visits)]
-    work += [stranger(target, instance, places[0]) for stranger in STRANGERS for instance in (0, 1)]
+    work = [partial(pay_visit, target, visit_number(number, places)) for number in range(visits)]
+    work += [partial(stranger, target, instance, places[0]) for stranger in STRANGERS for instance in (0, 1)]
     async with asyncio.timeout(30 + visits / 10), asyncio.TaskGroup() as crowd:
         for one in work:
             crowd.create_task(in_turn(one))

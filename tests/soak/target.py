@@ -18,7 +18,7 @@ SETTINGS = {
     "PRESENCE_LEASE_S": 0.5,
     "RATE_LIMIT_WINDOW_S": 0.5,
     "HEARTBEAT_INTERVAL_S": 0.2,
-    "HEARTBEAT_TIMEOUT_S": 2,
+    "HEARTBEAT_TIMEOUT_S": 8,
 }
 """All that is kept for a while is kept for a second or two: at the end of a day of this size it must be gone."""
 

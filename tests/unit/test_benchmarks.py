@@ -10,6 +10,7 @@ from benchmarks import report, wire
 from benchmarks.command import busy_generators, choose, wrong_deliveries
 from benchmarks.figures import Faults, Measured, faults, per_message_and_delivery, quantile, received, spread
 from benchmarks.measure import Results
+from benchmarks.member import AnsweringMember, Entry
 from benchmarks.needs import missing
 from benchmarks.plan import FULL, Plan, Scenario, visits
 from benchmarks.systems import SYSTEMS
@@ -76,6 +77,23 @@ def test_frames_are_read_as_they_were_written(size: int) -> None:
     for frame in (wire.client_frame(payload), wire.server_frame(payload)):
         assert wire.take_frame(frame + b"more") == (wire.TEXT, payload, b"more")
         assert wire.take_frame(frame[:-1]) is None if size else True
+
+
+async def test_a_ping_is_answered_once_and_wherever_a_read_ends() -> None:
+    """With its own timestamp, and no other frame's."""
+
+    class Listening(AnsweringMember):
+        def send(self, text: bytes) -> None:
+            answers.append(text)
+
+    answers: list[bytes] = []
+    member = Listening(Entry(0, b""), lambda _before, _now: None)
+    member.data_received(b"HTTP/1.1 101 Switching\r\n\r\n")
+    ping = b'{"action":"ping","data":{"timestamp":%d.5,"seq":3},"conversation_id":"c","timestamp":"2026"}'
+    whole = ping % 1 + b'{"action":"typing","data":{"timestamp":7}}' + ping % 2
+    for start in range(0, len(whole), 10):
+        member.data_received(whole[start : start + 10])
+    assert answers == [b'{"type":"pong","timestamp":%d.5}' % number for number in (1, 2)]
 
 
 def test_every_system_is_in_every_round_in_another_order() -> None:

@@ -123,6 +123,23 @@ async def test_a_stalled_reader_harms_only_itself() -> None:
         await manager.disconnect(connection_id)
 
 
+async def test_who_reads_is_not_too_slow_however_much_comes_at_once() -> None:
+    """More frames in one turn than an outbox holds: a peer that reads gets them all, one that does not is let go."""
+    manager = connection_manager(outbox_frames=4)
+    lively, stalled = FakeTransport(), FakeTransport()
+    stalled.stall()
+    ids = [await manager.connect(user, transport) for user, transport in (("ann", lively), ("bob", stalled))]
+    for number in range(10):
+        for connection_id in ids:
+            manager.connections_by_id[connection_id].send(EncodedFrame(b"%d" % number))
+    await until(lambda: stalled.closed is not None)
+    assert lively.sent == [str(number) for number in range(10)]
+    assert lively.closed is None
+    assert [manager.connections_by_id[connection_id].was_too_slow for connection_id in ids] == [False, True]
+    for connection_id in ids:
+        await manager.disconnect(connection_id)
+
+
 async def test_a_dead_peer_does_not_stop_the_others() -> None:
     """A socket that raises is marked as closing; everybody else gets the frame."""
     manager = connection_manager()

@@ -64,7 +64,9 @@ async def test_a_reader_that_is_too_slow_is_told_of() -> None:
     """The frame that found no room names its message and how full the outbox was."""
     recorder = ListRecorder()
     manager = ConnectionManager(instance_id="i", clock=lambda: NOON, recorder=recorder, outbox_frames=1)
-    one = await manager.connect("ann", FakeTransport())
+    stalled = FakeTransport()
+    stalled.stall()
+    one = await manager.connect("ann", stalled)
     connection = manager.connections_by_id[one]
     assert connection.send(EncodedFrame(b"", message_id="m1"))
     assert not connection.send(EncodedFrame(b"", message_id="m2"))
