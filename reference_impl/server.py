@@ -1,9 +1,11 @@
 """The server process: uvicorn, with a drain before it stops."""
 
+import asyncio
 import gc
 import signal
 import socket
 import ssl
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -15,6 +17,9 @@ from reference_impl.guards import GuardedHttp, GuardedWebSocket, guarded_by
 from reference_impl.logs import log_config
 from reference_impl.settings import Settings
 
+TICK_S = 1.0
+"""How often uvicorn renews the ``Date`` that answers carry."""
+
 
 class ChatServer(uvicorn.Server):
     """Serves one instance; SIGTERM and Ctrl-C stop it in order and with exit code 0."""
@@ -22,20 +27,35 @@ class ChatServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, chat: ChatSystem) -> None:
         super().__init__(config)
         self._chat = chat
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked_to_exit = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
-        """First signal: stop in order. A second Ctrl-C: at once.
+        """First signal: stop in order. A second Ctrl-C: at once. Other threads may call it, too.
 
         uvicorn would raise the signal again at the end and so report its own orderly stop as a death.
         """
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked_to_exit.set)  # in a signal handler, the loop may be asleep
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts everything. What is there by then stays: looking for garbage in it would halt the server for 0.1 s."""
         await super().startup(sockets)
         gc.freeze()
+
+    async def main_loop(self) -> None:
+        """Waits until it is to stop. uvicorn's own looks ten times a second whether it is: most of what an idle
+        instance would wake for.
+        """
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._asked_to_exit.wait()
+        self._loop = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting, drains, then stops everything else."""

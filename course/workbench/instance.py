@@ -183,7 +183,7 @@ def _listen_to_owner(
         request = json.loads(line)
         loop.call_soon_threadsafe(_answer, owner, request, server.config.app, snapshot)
     server.force_exit = True  # nobody is left to say goodbye to
-    server.should_exit = True
+    server.handle_exit(signal.SIGTERM, None)
     threading.Timer(ORPHAN_DEADLINE_S, os._exit, [1]).start()
 
 
