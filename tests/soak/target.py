@@ -47,16 +47,23 @@ SHORT_MEMORIES = {"push_provider": FewPushes, "audit_log": ShortLog}
 class SoakTarget(ReferenceTarget):
     """The reference server under a crowd."""
 
-    def __init__(self, *, settings: dict[str, Any] | None = None, overrides: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        settings: dict[str, Any] | None = None,
+        overrides: dict[str, Any] | None = None,
+        database_url: str | None = None,
+    ) -> None:
         self._settings = SETTINGS | (settings or {})
         self._overrides = overrides or {}
         self._tokens: dict[str, str] = {}
-        super().__init__(instances=2)
+        super().__init__(instances=2, database_url=database_url)
 
     def _make_cluster(self, instances: int, graveyard: Path, database_url: str | None) -> Cluster:
         self._folder = graveyard
         parts = counting_parts(str(graveyard)) | SHORT_MEMORIES | self._overrides
-        return Cluster(instances, settings=lab_settings(self._settings), overrides=parts)
+        settings = lab_settings(self._settings)
+        return Cluster(instances, settings=settings, overrides=parts, database_url=database_url)
 
     async def token(self, user: str) -> str:
         """One for each user."""
