@@ -38,6 +38,8 @@ async def _first_end(ports: list[int], shared: dict[str, str]) -> int:
         processes.append(await asyncio.create_subprocess_exec(sys.executable, *command, env=os.environ | shared | own))
     waiting = [asyncio.create_task(one.wait()) for one in processes]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    # Before Python 3.12 a cancelled connection of the tunnel is a traceback, behind the server's last words.
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     return abs(next(iter(done)).result()) or 1
 
 
