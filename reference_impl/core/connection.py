@@ -164,28 +164,25 @@ class Connection:
     def flush(self) -> None:
         """Hands what waits to the network, as far as the peer reads, and then a close frame."""
         self._is_due = False
+        transport, outbox = self._transport, self.outbox
         try:
-            self._write()
+            has_more = transport.is_writable
+            while has_more and (frames := outbox.take(LARGEST_WRITE)):
+                if self._recorder.on:
+                    self._hop_written(frames)
+                transport.write(frames)
+                self._traffic.sent += len(frames)
+                has_more = outbox.bytes > 0 and transport.is_writable
+            if transport.is_closed:
+                self._end("peer gone")
+            elif self._close_with is not None and not len(outbox):
+                transport.close(*self._close_with)
         except (OSError, RuntimeError) as error:  # what sockets raise when the peer is gone; uvloop's the second one
             logger.debug("connection %s is dead: %s", self.connection_id, error)
             self._end("peer gone")
         except Exception:
             logger.exception("connection %s: writing failed", self.connection_id)
             self._end("server error")
-
-    def _write(self) -> None:
-        transport, outbox = self._transport, self.outbox
-        has_more = transport.is_writable
-        while has_more and (frames := outbox.take(LARGEST_WRITE)):
-            if self._recorder.on:
-                self._hop_written(frames)
-            transport.write(frames)
-            self._traffic.sent += len(frames)
-            has_more = outbox.bytes > 0 and transport.is_writable
-        if transport.is_closed:
-            self._end("peer gone")
-        elif self._close_with is not None and not len(outbox):
-            transport.close(*self._close_with)
 
     def _find_room(self, frame: EncodedFrame) -> bool:
         """The outbox is full. What filled it in this turn was not offered to the peer yet; a peer that has not read
