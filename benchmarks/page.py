@@ -8,8 +8,10 @@ import argparse
 import json
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.figures import spread
@@ -50,6 +52,7 @@ def bench_text(found: dict[str, Any]) -> str:
     for name, cell in _rows(found):
         cells = map(cell, systems) if cell else [""] * len(systems)
         lines.append(f"| {name if cell else f'**{name}**'} | {' | '.join(cells)} |")
+    lines += ["", "As a multiple of the first column:", "", *_multiples(found)]
     problems = [f"- {line}" for line in found["problems"]]
     said = ["Rounds that are not to be quoted:", "", *problems] if problems else ["No round had a fault."]
     return "\n".join([where, "", *lines, "", SHOWN, "", *said])
@@ -75,10 +78,17 @@ def stalled_text(found: dict[str, Any]) -> str:
     return "\n".join([f"Measured {found['date'][:10]}.", "", *lines])
 
 
+def _scenarios(found: dict[str, Any]) -> list[Scenario]:
+    """In the order of the page."""
+    scenarios = dict.fromkeys(Scenario(**one["shape"]) for one in found["rounds"])
+    return sorted(
+        scenarios, key=lambda one: (one.instances != 2, one.rooms * one.members, one.rooms, one.outstanding or 99)
+    )
+
+
 def _rows(found: dict[str, Any]) -> list[tuple[str, Cell | None]]:
     """Each row's name, and what it shows for a system; without that, the name of a section."""
-    scenarios = list(dict.fromkeys(Scenario(**one["shape"]) for one in found["rounds"]))
-    scenarios.sort(key=lambda one: (one.instances != 2, one.rooms * one.members, one.rooms, one.outstanding or 99))
+    scenarios = _scenarios(found)
     idle = found["kib_per_idle_connection"]
     lines = found["per_message_and_delivery_us"]
     rows: list[tuple[str, Cell | None]] = [("server CPU, µs a delivery", None)]
@@ -99,6 +109,25 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, Cell | None]]:
         ("KiB per idle connection", lambda system: _cell(idle.get(system, []))),
     ]
     return rows
+
+
+def _multiples(found: dict[str, Any]) -> list[str]:
+    """What a delivery costs each system, divided by what it costs the first one; of medians."""
+    first, *others = found["systems"]
+    costs = defaultdict[tuple[str, str], list[float]](list)
+    for one in found["rounds"]:
+        costs[one["system"], one["scenario"]].append(one["server_us"])
+    medians = {key: median(values) for key, values in costs.items()}
+    lines = [f"| | {' | '.join(found['systems'][other] for other in others)} |", "|---|" + "---:|" * len(others)]
+    for name in [one.name for one in _scenarios(found)]:
+        cells = [
+            f"{medians[other, name] / medians[first, name]:.1f}"
+            if {(other, name), (first, name)} <= set(medians)
+            else "–"
+            for other in others
+        ]
+        lines.append(f"| x {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def _of(found: dict[str, Any], scenario: Scenario, column: str) -> Cell:

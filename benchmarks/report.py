@@ -20,7 +20,7 @@ from benchmarks.plan import PACED_DELIVERIES, Plan, Scenario
 from benchmarks.systems import System
 from course.workbench.redis_server import find_redis
 
-COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df", "#0a7a83", "#bf3989", "#6e7781")
+COLOURS = ("#1f6feb", "#bc4c00", "#1a7f37", "#8250df", "#0a7a83", "#bf3989", "#6e7781", "#1f2328")
 
 
 def table(plan: Plan, systems: list[System], results: Results) -> Table:
@@ -89,7 +89,7 @@ def this_machine() -> dict[str, Any]:
 def plot(plan: Plan, systems: list[System], results: Results) -> Figure:
     """CPU per delivery: bars for each load of 1x100 (or what there is), and how it grows with members."""
     with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
+        figure = Figure(figsize=(12, 4.2), layout="constrained")
         bars, growth = figure.subplots(1, 2, width_ratios=(3, 2))
         scenarios = [one for one in plan.scenarios if one.shape == "1x100" and one.instances == 2] or plan.scenarios[:3]
         height = 0.8 / len(scenarios)
@@ -117,7 +117,7 @@ def plot(plan: Plan, systems: list[System], results: Results) -> Figure:
         growth.set_xlabel("members of one room, W1")
         growth.set_ylabel("µs per delivery")
         if growth.get_legend_handles_labels()[0]:
-            growth.legend(frameon=False, fontsize=7)
+            growth.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
 
 

@@ -1,11 +1,15 @@
-"""Runs a learner's code in the cases of a check, in a thread of its own, and always comes to an end."""
+"""Runs a learner's code in the cases of a check, in a thread of its own, and always comes to an end.
+
+Deadlines are counted in ticks of those who wait, not read off the clock: on a machine that is too busy to run anybody a
+tick takes longer, too, and nobody's answer is called endless since it had no turn.
+"""
 
 import asyncio
 import contextlib
 import contextvars
 import ctypes
 import threading
-import time
+from collections.abc import Awaitable
 from typing import Any
 
 from course.checks.case import TIMED_OUT, Case, Drive, Observation, deadline_of
@@ -13,6 +17,7 @@ from course.checks.case import TIMED_OUT, Case, Drive, Observation, deadline_of
 GIVE_UP_AFTER = 3
 """Cases that may run into the deadline before the rest is left out: an endless wait would cost minutes."""
 INTERRUPTS = 5
+TICK_S = 0.05
 
 
 class StuckError(BaseException):
@@ -22,11 +27,12 @@ class StuckError(BaseException):
 class _Progress:
     def __init__(self) -> None:
         self.observations: list[Observation] = []
-        self.since = time.monotonic()
+        self.ticks = 0
+        """Since the last case ended, or was interrupted."""
 
     def add(self, observation: Observation) -> None:
         self.observations.append(observation)
-        self.since = time.monotonic()
+        self.ticks = 0
 
 
 def drive_in_thread(drive: Drive, subject: Any, cases: list[Case]) -> list[Observation]:
@@ -42,11 +48,12 @@ def drive_in_thread(drive: Drive, subject: Any, cases: list[Case]) -> list[Obser
     interrupts = 0
     try:
         while thread.is_alive() and interrupts < INTERRUPTS:
-            thread.join(0.1)
-            if time.monotonic() - progress.since > 2 * deadline_of(drive):
+            thread.join(TICK_S)
+            progress.ticks += 1
+            if progress.ticks * TICK_S > 2 * deadline_of(drive):
                 _interrupt(thread)
                 interrupts += 1
-                progress.since = time.monotonic()
+                progress.ticks = 0
     except KeyboardInterrupt:
         _interrupt(thread)
         raise
@@ -65,6 +72,21 @@ def _interrupt(thread: threading.Thread) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(StuckError))
 
 
+async def _in_time(answer: Awaitable[Observation], deadline_s: float) -> Observation:
+    """The answer. Raises ``TimeoutError`` when it has not come after so many seconds' worth of ticks."""
+    task = asyncio.ensure_future(answer)
+    try:
+        for _ in range(round(deadline_s / TICK_S)):
+            await asyncio.wait([task], timeout=TICK_S)
+            if task.done():
+                return task.result()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+
 async def drive_all(
     drive: Drive, subject: Any, cases: list[Case], progress: _Progress | None = None
 ) -> list[Observation]:
@@ -75,8 +97,7 @@ async def drive_all(
         if late >= GIVE_UP_AFTER:
             break
         try:
-            async with asyncio.timeout(deadline_of(drive)):
-                observation = await drive(subject, case)
+            observation = await _in_time(drive(subject, case), deadline_of(drive))
         except TimeoutError:
             late += 1
             observation = TIMED_OUT

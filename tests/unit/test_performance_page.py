@@ -53,6 +53,7 @@ def test_the_table_has_medians_and_ranges(bench: dict[str, Any]) -> None:
     assert row(text, "KiB per idle connection") == ["3.5", "–"]
     assert row(text, "p50, ms") == ["2", "2"]
     assert row(text, "Redis commands a message") == ["1", "1"]
+    assert row(text, "x 1x100 W1") == ["0.8"], "of the first column's 5.5"
     assert "2 rounds of 1.5 s" in text
     assert "- floor (Python), 1x100 W1, round 2: 1 lost" in text
 
