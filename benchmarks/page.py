@@ -120,12 +120,9 @@ def _multiples(found: dict[str, Any]) -> list[str]:
     medians = {key: median(values) for key, values in costs.items()}
     lines = [f"| | {' | '.join(found['systems'][other] for other in others)} |", "|---|" + "---:|" * len(others)]
     for name in [one.name for one in _scenarios(found)]:
-        cells = [
-            f"{medians[other, name] / medians[first, name]:.1f}"
-            if {(other, name), (first, name)} <= set(medians)
-            else "–"
-            for other in others
-        ]
+        ours = medians.get((first, name))
+        theirs = [medians.get((other, name)) for other in others]
+        cells = ["–" if ours is None or cost is None else f"{cost / ours:.1f}" for cost in theirs]
         lines.append(f"| x {name} | {' | '.join(cells)} |")
     return lines
 

@@ -1,8 +1,9 @@
 """Does one reader who stops harm the others? ``python -m benchmarks.stalled_reader [--rounds N] [--json FILE]``
 
-Two instances; one sender on the first, twenty readers on the second, and one more member there, who in every second
-round stops reading. Measured are the others' delays from sending to receiving, and the memory of their instance.
-Rounds with and without alternate, so that whatever else the machine does meets both.
+Two instances; one sender on the first, twenty readers on the second, and one more member there, who reads, or stops
+reading, or leaves at once. Measured are the others' delays from sending to receiving, and the memory of their instance.
+Who stops is let go soon, and is then one who is away, like the third: for each message somebody has to decide whether
+they get a push. The kinds of rounds take turns, so that whatever else the machine does meets all.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from course import Lab
 from course.workbench.sign_in import open_socket
 
+READ, STALL, LEAVE = "all read", "one stalls", "one is away"
 READERS = 20
 MESSAGES = 600
 PER_SECOND = 60
@@ -42,13 +44,15 @@ class Round:
     closed_with: int | None
 
 
-async def play(lab: Lab, name: str, *, stalls: bool) -> Round:
+async def play(lab: Lab, name: str, kind: str) -> Round:
     """One round, in a conversation of its own."""
     readers = [await member(lab, name, f"reader-{n}", 1) for n in range(READERS)]
     staller = await member(lab, name, "staller", 1)
     sender = await member(lab, name, "sender", 0)
-    if stalls:
+    if kind == STALL:
         staller.transport.pause_reading()
+    elif kind == LEAVE:
+        await staller.close()
     process = psutil.Process(lab.pid(1))
     before = process.memory_info().rss
     sent_at: dict[str, float] = {}
@@ -106,13 +110,13 @@ async def drain(websocket: ClientConnection) -> None:
 
 async def run(rounds: int) -> dict[str, dict[str, Any]]:
     """All rounds, and a table. Returns what it shows: medians of the rounds, by kind."""
-    found: dict[bool, list[Round]] = {False: [], True: []}
+    found: dict[str, list[Round]] = {READ: [], STALL: [], LEAVE: []}
     async with Lab(instances=2, traced=False) as lab:
-        await play(lab, "warm-up", stalls=False)
-        for number in track(range(2 * rounds), "rounds"):
-            stalls = number % 2 == 1
-            found[stalls].append(await play(lab, f"round-{number}", stalls=stalls))
-    shown = {"one stalls" if stalls else "all read": summary(played) for stalls, played in found.items()}
+        await play(lab, "warm-up", READ)
+        for number in track(range(rounds), "rounds"):
+            for kind, played in found.items():
+                played.append(await play(lab, f"{kind} {number}", kind))
+    shown = {kind: summary(played) for kind, played in found.items()}
     table = Table("", "p50 ms", "p99 ms", "MiB more", "the staller was closed with", title="The others' delays")
     for kind, one in shown.items():
         codes = ", ".join(map(str, one["closed_with"]))
