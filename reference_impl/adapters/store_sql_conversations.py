@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, insert, select, update
 
 from reference_impl.adapters.sql_database import SqlDatabase
 from reference_impl.adapters.sql_prepared import Prepared, among
@@ -12,6 +12,11 @@ from reference_impl.adapters.sql_schema import conversations, participants, user
 from reference_impl.core.ports import ConversationStore
 from reference_impl.model.conversations import Conversation, User
 
+PARTICIPANT = Prepared(
+    select(participants.c.user_id).where(
+        participants.c.conversation_id == bindparam("conversation"), participants.c.user_id == bindparam("user")
+    )
+)
 MEMBERSHIPS = Prepared(
     select(participants.c.user_id, participants.c.conversation_id).where(among([participants.c.user_id], "users"))
 )
@@ -130,10 +135,7 @@ class SqlConversationStore(ConversationStore):
 
 
 def _is_participant(connection: Connection, conversation_id: str, user_id: str) -> bool:
-    query = select(participants.c.user_id).where(
-        participants.c.conversation_id == conversation_id, participants.c.user_id == user_id
-    )
-    return connection.execute(query).scalar() is not None
+    return len(PARTICIPANT.rows(connection, {"conversation": conversation_id, "user": user_id})) > 0
 
 
 def _note_change(connection: Connection, user_ids: Sequence[str]) -> None:

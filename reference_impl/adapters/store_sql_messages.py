@@ -31,6 +31,14 @@ HEADS = Prepared(select(conversations.c.id, conversations.c.seq).where(among([co
 
 ADD_MESSAGE = Prepared(insert(messages))
 ADD_TO_OUTBOX = Prepared(insert(outbox))
+LEFT_IN = Prepared(
+    select(outbox.c.conversation_id, func.max(outbox.c.seq))
+    .where(outbox.c.created_at < bindparam("before"))
+    .group_by(outbox.c.conversation_id)
+)
+TAKE_OUT = Prepared(
+    delete(outbox).where(outbox.c.conversation_id == bindparam("conversation"), outbox.c.seq <= bindparam("up_to"))
+)
 MOVE_HEAD = Prepared(
     update(conversations).where(conversations.c.id == bindparam("conversation")).values(seq=bindparam("head"))
 )
@@ -85,17 +93,12 @@ class SqlMessageStore(MessageStore):
 
     async def unannounced(self, before: datetime) -> dict[str, int]:
         """The highest waiting ``seq`` of each conversation that has one."""
-        query = select(outbox.c.conversation_id, func.max(outbox.c.seq).label("highest"))
-        query = query.where(outbox.c.created_at < before).group_by(outbox.c.conversation_id)
-        return {row.conversation_id: row.highest for row in await self._database.rows(query)}
+        return dict(await self._database.read(lambda connection: LEFT_IN.rows(connection, {"before": before})))
 
     async def mark_announced(self, up_to: dict[str, int]) -> None:
         """Deletes the outbox rows."""
-        done = delete(outbox).where(
-            outbox.c.conversation_id == bindparam("conversation"), outbox.c.seq <= bindparam("up_to")
-        )
         in_order = [{"conversation": name, "up_to": seq} for name, seq in sorted(up_to.items())]
-        await self._database.write(lambda connection: connection.execute(done, in_order))
+        await self._database.write(lambda connection: TAKE_OUT.run(connection, in_order))
 
     async def _append_group(self, drafts: list[MessageDraft]) -> list[Appended | Exception]:
         def append(connection: Connection) -> list[Appended | Exception]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.sql_database import SqlDatabase
@@ -36,6 +36,29 @@ MOVE = {
     )
     for kind, column in COLUMN.items()
 }
+POSITIONS = Prepared(
+    select(*MEMBER, participants.c.last_delivered_seq, participants.c.last_read_seq).where(
+        among([participants.c.conversation_id], "conversations")
+    )
+)
+COVER = Prepared(
+    update(conversations)
+    .where(conversations.c.id == bindparam("c"), conversations.c.covered_seq < bindparam("new_seq"))
+    .values(covered_seq=bindparam("new_seq"))
+)
+
+
+def _uncovered(member: ColumnElement[bool]) -> Prepared:
+    return Prepared(
+        select(conversations.c.id, conversations.c.seq, participants.c.user_id, participants.c.last_covered_seq)
+        .select_from(conversations.outerjoin(participants, member))
+        .where(among([conversations.c.id], "conversations"))
+    )
+
+
+IS_MEMBER = participants.c.conversation_id == conversations.c.id
+UNCOVERED = _uncovered(IS_MEMBER)
+UNCOVERED_OF = _uncovered(IS_MEMBER & among([participants.c.user_id], "users"))
 
 
 class SqlPositionStore:
@@ -54,10 +77,9 @@ class SqlPositionStore:
     async def positions(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, MemberPositions]]:
         """All members of all these conversations in one query."""
         found: dict[str, dict[str, MemberPositions]] = {name: {} for name in conversation_ids}
-        query = select(participants).where(participants.c.conversation_id.in_(conversation_ids))
-        for row in await self._database.rows(query):
-            positions = MemberPositions(delivered=row.last_delivered_seq, read=row.last_read_seq)
-            found[row.conversation_id][row.user_id] = positions
+        asked = {"conversations": [[name] for name in conversation_ids]}
+        for name, user_id, delivered, read in await self._database.read(lambda c: POSITIONS.rows(c, asked)):
+            found[name][user_id] = MemberPositions(delivered=delivered, read=read)
         return found
 
     async def unread_counts(self, user_id: str) -> dict[str, int]:
@@ -84,29 +106,21 @@ class SqlPositionStore:
         self, conversation_ids: Sequence[str], user_ids: Sequence[str] | None = None
     ) -> dict[str, Uncovered]:
         """One query, so that the heads and how far their members are belong together."""
-        member = participants.c.conversation_id == conversations.c.id
+        asked = {"conversations": [[name] for name in conversation_ids]}
+        query = UNCOVERED
         if user_ids is not None:
-            member &= participants.c.user_id.in_(user_ids)
-        query = (
-            select(conversations.c.id, conversations.c.seq, participants.c.user_id, participants.c.last_covered_seq)
-            .select_from(conversations.outerjoin(participants, member))
-            .where(conversations.c.id.in_(conversation_ids))
-        )
+            query, asked = UNCOVERED_OF, asked | {"users": [[user_id] for user_id in user_ids]}
         found: dict[str, Uncovered] = {}
-        for row in await self._database.rows(query):
-            conversation = found.setdefault(row.id, Uncovered(row.seq, {}))
-            if row.user_id is not None:
-                conversation.covered[row.user_id] = row.last_covered_seq
+        for name, head, user_id, covered in await self._database.read(lambda c: query.rows(c, asked)):
+            conversation = found.setdefault(name, Uncovered(head, {}))
+            if user_id is not None:
+                conversation.covered[user_id] = covered
         return found
 
     async def mark_covered(self, up_to: dict[str, int]) -> None:
         """Locks the conversations in the order in which all transactions do."""
-        change = update(conversations).where(
-            conversations.c.id == bindparam("c"), conversations.c.covered_seq < bindparam("new_seq")
-        )
         rows = [{"c": name, "new_seq": seq} for name, seq in sorted(up_to.items())]
-        change = change.values(covered_seq=bindparam("new_seq"))
-        await self._database.write(lambda connection: connection.execute(change, rows))
+        await self._database.write(lambda connection: COVER.run(connection, rows))
 
     async def _advance_group(self, group: list[list[Position]]) -> list[list[Position] | Exception]:
         wanted = furthest([position for positions in group for position in positions])

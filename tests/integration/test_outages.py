@@ -150,7 +150,8 @@ async def test_a_drain_loses_nothing() -> None:
         code, reason = await alice.wait_closed()
         assert (code, "reconnect within 5 s" in reason) == (1012, True)
         await asyncio.gather(writing, return_exceptions=True)
-        await bob.expect("new_message", seq=acked[-1])
+        if acked[-1] not in seqs(bob):
+            await bob.expect("new_message", seq=acked[-1])
         assert seqs(bob)[: len(acked)] == acked
 
 
