@@ -77,20 +77,22 @@ class SocketSession:
         self.connection.heard()
         if wait_s := self._pace.wait_s(asyncio.get_running_loop().time()):
             await asyncio.sleep(wait_s)
+        began = time.perf_counter()
         self._services.traffic.received += 1
         frame = self._read(raw)
         if frame is None:
+            self._note_time(began)
             if self._strikes >= MAX_STRIKES:
                 self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
         elif isinstance(frame, TextFrame):
             while len(self._at_work) >= AT_WORK:
                 await asyncio.wait(self._at_work, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._act(frame))
+            task = asyncio.create_task(self._act(frame, began))
             self._at_work.append(task)
             task.add_done_callback(self._at_work.remove)
         else:
             await self._work_done()
-            await self._act(frame)
+            await self._act(frame, began)
 
     def left(self, code: int | None) -> None:
         """The peer has gone, with this close code or with none."""
@@ -108,7 +110,7 @@ class SocketSession:
             await asyncio.wait(self._at_work)
 
     def _read(self, raw: str | None) -> ClientFrame | None:
-        """None for one that can not be read; its sender is told."""
+        """None for one that can not be read; its sender is told, or the connection ends if the mistake is ours."""
         if raw is None:
             self._refuse(BadJson("send text frames, not binary ones"))
             return None
@@ -121,6 +123,9 @@ class SocketSession:
         except (BadJson, UnknownType, Invalid) as error:
             self._refuse(error, client_message_id_of(raw))
             return None
+        except Exception:  # noqa: BLE001 - it is logged, and told
+            self._fail()
+            return None
         self._tell_of_frame(frame_type_of(frame))
         return frame
 
@@ -129,16 +134,22 @@ class SocketSession:
         self._tell_of_frame("unreadable")
         self._answer_error(error, client_message_id)
 
-    async def _act(self, frame: ClientFrame) -> None:
-        began = time.perf_counter()
+    async def _act(self, frame: ClientFrame, began: float) -> None:
         try:
             await self._actions.act(frame)
         except ChatError as error:
             self._answer_error(error, getattr(frame, "client_message_id", None))
-        except Exception:
-            logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
-            self._tell_of_failure()
-            self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
+        except Exception:  # noqa: BLE001 - it is logged, and told
+            self._fail()
+        self._note_time(began)
+
+    def _fail(self) -> None:
+        """A mistake of ours, which is being handled now, ends this connection and no other."""
+        logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
+        self._tell_of_failure()
+        self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
+
+    def _note_time(self, began: float) -> None:
         self._services.traffic.frame_seconds.observe(time.perf_counter() - began)
 
     def _answer_error(self, error: ChatError, client_message_id: str | None) -> None:

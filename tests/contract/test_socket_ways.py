@@ -9,12 +9,14 @@ import pytest_asyncio
 
 from course import Lab
 from reference_impl.api.socket_session import AT_WORK
+from reference_impl.core.message_router import MessageRouter
 from reference_impl.services.activity_service import ActivityService
 from reference_impl.services.message_service import MessageService
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LARGE = "x" * 20_000
+UNLUCKY = 7777
 
 
 class GatheringMessages(MessageService):
@@ -46,10 +48,23 @@ class FailingActivity(ActivityService):
         raise LookupError("a mistake of ours")
 
 
+class FailingRouter(MessageRouter):
+    """Breaks on frames of one size."""
+
+    def check_size(self, size: int) -> None:
+        if size == UNLUCKY:
+            raise LookupError("a mistake of ours")
+        super().check_size(size)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["direct", "asgi"])
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     settings = {"DIRECT_SOCKETS": request.param, "OUTBOX_FRAMES": 64, "HEARTBEAT_INTERVAL_S": 0.5}
-    overrides = {"activity_service": FailingActivity, "message_service": GatheringMessages}
+    overrides = {
+        "activity_service": FailingActivity,
+        "message_service": GatheringMessages,
+        "message_router": FailingRouter,
+    }
     async with Lab(instances=1, settings=settings, overrides=overrides) as started:
         yield started
 
@@ -138,6 +153,14 @@ async def test_a_mistake_of_ours_ends_one_connection(lab: Lab) -> None:
     """With 1011; the client may come again."""
     ann = await lab.client("ann", conversation="mistake")
     await ann.send_frame({"type": "typing", "is_typing": True})
+    assert (await ann.wait_closed())[0] == 1011
+    await until_gone(lab, "ann")
+
+
+async def test_a_mistake_of_ours_while_reading_ends_it_too(lab: Lab) -> None:
+    """It does not hang until its heartbeat is missed."""
+    ann = await lab.client("ann", conversation="misread")
+    await ann.send_raw("x" * UNLUCKY)
     assert (await ann.wait_closed())[0] == 1011
     await until_gone(lab, "ann")
 
