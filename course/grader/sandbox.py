@@ -67,7 +67,7 @@ def run(order: Order) -> int:
             _adopt_orphans()
         child = os.fork()
         if child == 0:
-            _become(order, "/tmp/work" if order.isolated else folder)  # noqa: S108 - a tmp of its own
+            _become(order, "/tmp/submission" if order.isolated else folder)  # noqa: S108 - a tmp of its own
         os.close(order.results)
         try:
             return _watch(child, order.memory_bytes)

@@ -145,7 +145,7 @@ def test_the_machine_is_out_of_sight(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         source = LOOKS_AROUND.format(submissions=str(tmp_path), home=str(Path.home()), port=port)
         results = grade(CHAPTER, PRISTINE, parse(content({"answer-1": source})), Limits(60, (str(tmp_path),)))
-    assert "RuntimeError: seen: [], root: False, tmp: /tmp/work/tmp" in results[0].message
+    assert "RuntimeError: seen: [], root: False, tmp: /tmp/submission/tmp" in results[0].message
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "987"]]
 
 
