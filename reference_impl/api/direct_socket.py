@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fastapi import WebSocket
 
 from reference_impl.api.sign_in import chosen_subprotocol
-from reference_impl.api.socket_session import SocketSession
+from reference_impl.api.socket_session import GOODBYES, SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
 
@@ -54,42 +54,56 @@ def wire_of(websocket: WebSocket) -> Wire | None:
 class DirectReader:
     """Passes a wire's events to a session, one after the other, in a task that ends when there are no more."""
 
-    __slots__ = ("_events", "_has_ended", "_session", "_task", "_wire")
+    __slots__ = ("_events", "_has_ended", "_has_said_goodbye", "_session", "_task", "_wire")
 
     def __init__(self, wire: Wire, session: SocketSession) -> None:
         self._wire = wire
         self._session = session
         self._events: list[Event] = []
         self._task: asyncio.Task[None] | None = None
-        self._has_ended = False
+        self._has_said_goodbye = self._has_ended = False
         wire.hand_over(self.take)
-        session.connection.when_ended(self._end)
+        session.connection.when_ended(self._connection_ended)
 
     def take(self, event: Event) -> None:
         """The socket has something to say. Does not wait."""
         self._events.append(event)
+        if event.get("code") in GOODBYES:
+            self._has_said_goodbye = True
         if self._task is None:
             self._task = self._wire.start(self._work())
 
     async def _work(self) -> None:
-        session = self._session
-        with belonging_to(connection_id=session.connection.connection_id, conversation_id=session.conversation_id):
-            while self._events:
-                events, self._events = self._events, []
-                for event in events:
-                    await self._act_on(event)
-                self._wire.read_on()
-        self._task = None
+        connection, conversation_id = self._session.connection, self._session.conversation_id
+        try:
+            with belonging_to(connection_id=connection.connection_id, conversation_id=conversation_id):
+                while self._events:
+                    events, self._events = self._events, []
+                    for event in events:
+                        await self._act_on(event)
+                    self._wire.read_on()
+        finally:
+            self._task = None
 
     async def _act_on(self, event: Event) -> None:
         if event["type"] != "websocket.receive":
             self._session.left(event.get("code"))
-            self._end(event)
+            self._end()
         elif not self._has_ended:
             await self._session.take(event.get("text"))
 
-    def _end(self, _: object) -> None:
-        """The peer has gone, or the server has closed the connection: whichever comes first."""
+    def _connection_ended(self, _: object) -> None:
+        """The server has closed it, or the peer has. What a peer has said before its goodbye is worked on first."""
+        if not self._has_said_goodbye:
+            self._end()
+
+    def _end(self) -> None:
         if not self._has_ended:
             self._has_ended = True
-            self._wire.start(self._session.end())
+            self._wire.start(self._finish())
+
+    async def _finish(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._session.end()

@@ -85,8 +85,8 @@ class FrameActions:
             case TextFrame():
                 await self._say(conversation_id, frame)
             case TypingFrame():
-                await activity.type(conversation_id, user_id, is_typing=frame.is_typing)
                 self._typed_in.add(conversation_id)
+                await activity.type(conversation_id, user_id, is_typing=frame.is_typing)
             case ReadFrame():
                 await activity.advance(conversation_id, user_id, PositionKind.READ, frame.seq)
             case DeliveredFrame():

@@ -47,7 +47,10 @@ class SocketSession:
     stays. Nothing a client sends ends in silence.
     """
 
-    __slots__ = ("_actions", "_at_work", "_pace", "_services", "_strikes", "connection", "conversation_id", "is_lost")
+    __slots__ = (
+        "_actions", "_at_hand", "_at_work", "_pace", "_services", "_strikes",
+        "connection", "conversation_id", "is_lost",
+    )  # fmt: skip
 
     def __init__(
         self, services: Services, identity: Identity, conversation_id: str | None, connection: Connection
@@ -58,7 +61,8 @@ class SocketSession:
         """Whether the peer vanished, as far as is known. False once it has said goodbye."""
         self._services = services
         self._actions = FrameActions(services, identity, connection, conversation_id, self._answer)
-        self._at_work: list[asyncio.Task[None]] = []
+        self._at_work: list[asyncio.Task[None]] = []  # messages
+        self._at_hand: asyncio.Task[None] | None = None  # a frame of another kind
         self._strikes = 0
         settings = services.settings
         pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
@@ -72,7 +76,7 @@ class SocketSession:
     async def take(self, raw: str | None) -> None:
         """Takes one frame; None is a binary one. Call it for one after the other, in the order they came.
 
-        Returns when the next one may come.
+        Returns when the next one may come. Cancelled while it waits, it has begun nothing; what it has begun goes on.
         """
         self.connection.heard()
         if wait_s := self._pace.wait_s(asyncio.get_running_loop().time()):
@@ -92,7 +96,9 @@ class SocketSession:
             task.add_done_callback(self._at_work.remove)
         else:
             await self._work_done()
-            await self._act(frame, began)
+            self._at_hand = asyncio.create_task(self._act(frame, began))
+            await asyncio.shield(self._at_hand)
+            self._at_hand = None
 
     def left(self, code: int | None) -> None:
         """The peer has gone, with this close code or with none."""
@@ -100,7 +106,12 @@ class SocketSession:
         self.connection.left(code or VANISHED)
 
     async def end(self) -> None:
-        """Takes the connection out of everything, and ends what it has begun; messages go on to their end."""
+        """Takes the connection out of everything, and ends what it has begun; messages go on to their end.
+
+        Call it when ``take`` is not called any more.
+        """
+        if self._at_hand is not None:
+            await asyncio.wait([self._at_hand])  # or it would begin something that nobody ends
         await self._actions.stop()
         await self._services.connections.disconnect(self.connection.connection_id, lost=self.is_lost)
         await self._work_done()

@@ -65,6 +65,10 @@ class ConnectionManager:
         """``connection_id`` → what is known about it, for people and notebooks to look at."""
         return {connection.connection_id: describe(connection) for connection in self.index}
 
+    def has(self, connection: Connection) -> bool:
+        """Whether it is still here. From the first moment of ``disconnect`` it is not."""
+        return connection.connection_id in self.index.by_id
+
     async def connect(
         self,
         user_id: str,
@@ -107,7 +111,7 @@ class ConnectionManager:
 
     def subscribe(self, connection: Connection, conversation_id: str) -> bool:
         """From now on the connection gets the conversation's live frames. False when it has gone meanwhile."""
-        if connection.connection_id not in self.index.by_id:
+        if not self.has(connection):
             return False
         self.index.subscribe(connection, conversation_id)
         if self._recorder.on:

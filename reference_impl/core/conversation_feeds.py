@@ -45,7 +45,12 @@ class ConversationFeeds:
         self._repaired = 0  # by feeds that are closed
 
     async def join(self, conversation_id: str, connection: Connection) -> ConversationFeed:
-        """The open feed, which the connection keeps open from now on. Raises ``Unavailable``: the store is away."""
+        """The open feed, which the connection keeps open until it leaves.
+
+        Raises ``Unavailable``: the store is away, or the connection has gone and would never leave.
+        """
+        if not self._connections.has(connection):
+            raise Unavailable("the connection has gone")
         feed = self._feeds.get(conversation_id)
         if feed is None:
             feed = self._feeds[conversation_id] = ConversationFeed(

@@ -86,6 +86,8 @@ class Memberships:
 
     async def _follow(self, connection: Connection, allowed: set[str]) -> None:
         for conversation_id in allowed - connection.joined_ids:
+            if not self._connections.has(connection):
+                return  # gone while we waited
             await self._feeds.join(conversation_id, connection)
             self._connections.subscribe(connection, conversation_id)
             self._tell(connection, conversation_id, "conversation_joined", "You are in this conversation now.")

@@ -20,11 +20,15 @@ UNLUCKY = 7777
 
 
 class GatheringMessages(MessageService):
-    """A text ``gather N`` goes on once N of them have been here at the same time; more than may be, break."""
+    """A text ``gather N`` goes on once N of them have been here at the same time; more than may be, break.
+
+    ``after WORD`` goes on once the text ``WORD`` is stored, in whatever conversation.
+    """
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.here = self.most = 0
+        self.stored = {""}
         self.changed = asyncio.Condition()
 
     async def create_message(self, conversation_id: str, sender: Any, content: Any, *args: Any, **named: Any) -> Any:
@@ -33,10 +37,12 @@ class GatheringMessages(MessageService):
         if self.most > AT_WORK:
             raise LookupError("one more than may be on its way")
         message = await super().create_message(conversation_id, sender, content, *args, **named)
-        wanted = int(content.split()[1]) if str(content).startswith("gather ") else 0
+        self.stored.add(content)
+        wanted = int(content.split()[1]) if content.startswith("gather ") else 0
+        before = content.removeprefix("after ") if content.startswith("after ") else ""
         async with self.changed:
             self.changed.notify_all()
-            await asyncio.wait_for(self.changed.wait_for(lambda: self.most >= wanted), 5)
+            await asyncio.wait_for(self.changed.wait_for(lambda: self.most >= wanted and before in self.stored), 5)
         self.here -= 1
         return message
 
@@ -147,6 +153,33 @@ async def test_a_peer_that_goes_is_gone(lab: Lab) -> None:
     bob.kill()
     await until_gone(lab, "ann-goes")
     await until_gone(lab, "bob-goes")
+
+
+async def test_what_waits_when_its_peer_goes_is_not_begun(lab: Lab) -> None:
+    """A frame behind a message that takes its time: nobody is there to undo what it would do."""
+    ann, bob = await lab.client("ann", conversation="late"), await lab.client("bob", conversation="elsewhere")
+    await ann.send_frame({"type": "text", "content": "after a while", "client_message_id": "late-1"})
+    await ann.send_frame({"type": "resume", "last_seq": 0})
+    await asyncio.gather(*(bob.send(f"{number}") for number in range(3)))  # by then ann's frames are there
+    ann.kill()
+    await until_gone(lab, "ann")
+    await bob.send("a while")
+    for number in range(3):
+        await bob.send(f"{number} more")
+    assert list((await lab.state(0))["conversations"]) == [await lab.conversation("elsewhere")]
+    await bob.close()
+
+
+async def test_what_was_said_before_a_goodbye_is_worked_on(lab: Lab) -> None:
+    """It waits for a message that takes its time, and is not forgotten for that."""
+    ann, bob = await lab.client("ann", conversation="in haste"), await lab.client("bob", conversation="in haste")
+    await ann.send_frame({"type": "text", "content": "after all", "client_message_id": "haste-1"})
+    await ann.send_frame({"type": "read", "seq": 1})
+    await ann.close()
+    await bob.send("all")
+    await bob.expect("read", user_id="ann", seq=1)
+    await until_gone(lab, "ann")
+    await bob.close()
 
 
 async def test_a_mistake_of_ours_ends_one_connection(lab: Lab) -> None:

@@ -14,6 +14,8 @@ from reference_impl.app import compose, create_app
 from reference_impl.chat_system import ChatSystem
 from reference_impl.core.distributed_connection_manager import DistributedConnectionManager
 from reference_impl.core.presence_manager import PresenceManager
+from reference_impl.model.bus_messages import MembershipChanged
+from reference_impl.model.conversations import Conversation
 from reference_impl.model.envelope import EncodedFrame, encode_frame
 from reference_impl.model.server_frames import SystemNotificationData
 from reference_impl.services.broadcasting_service import BroadcastingService
@@ -87,6 +89,28 @@ async def test_online_is_a_question_to_all_instances(instances: list[ChatSystem]
     await connect(there, "ann")
     assert await here.connections.is_user_online("ann")
     assert not await here.connections.is_user_online("bob")
+
+
+@pytest.mark.parametrize("leaves_in_turn", range(10))
+async def test_nothing_is_kept_open_for_who_has_gone(instances: list[ChatSystem], leaves_in_turn: int) -> None:
+    """A device goes while it is taken into new conversations: at whatever moment, nothing of it is left in them."""
+    here, connections = instances[0], instances[0].connections
+    await connect(here, "bob")
+    await connect(here, "ann")
+    for number in range(3):
+        people = ["bob", "ann"]
+        await here.store.create_conversation(
+            Conversation(id=str(number), title="", creator_id="bob", participant_ids=people, created_at=NOON)
+        )
+    for user in people:
+        connections.handle_broadcast(MembershipChanged(instance_id="there", user_ids=[user]))
+    for turn in range(20):  # in memory, all is done by then
+        if turn == leaves_in_turn:
+            await connections.disconnect(*connections.connection_manager.connections_by_user["ann"])
+        await asyncio.sleep(0)
+    assert len(connections.conversation_feeds) == 3
+    await connections.disconnect(*connections.connection_manager.connections_by_user["bob"])
+    assert len(connections.conversation_feeds) == 0
 
 
 async def test_who_was_online_already() -> None:
