@@ -22,7 +22,7 @@ class DirectWebSocket(GuardedWebSocket, Wire):
 
     complete_handshake: Callable[[], Awaitable[None]]
     is_writable, is_closed = False, True  # until the handshake is complete
-    _is_handed_over = False
+    _is_handed_over, _is_reading = False, True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Nobody wants to know yet."""
@@ -77,14 +77,21 @@ class DirectWebSocket(GuardedWebSocket, Wire):
         waiting, self.queue = self.queue, cast(Any, _Passer(take))
         self.writable = cast(Any, _Flag(is_set=self.writable.is_set()))
         self._is_handed_over = True
+        self._is_reading, self.read_paused = not self.read_paused, True  # uvicorn would pause after every frame
         while not waiting.empty():
             take(cast(Event, waiting.get_nowait()))
 
-    def read_on(self) -> None:
-        """As uvicorn does when its queue is empty."""
-        if self.read_paused:
-            self.read_paused = False
+    def read(self, *, go_on: bool) -> None:
+        """As uvicorn does it when its queue fills and is empty."""
+        is_reading = self._is_reading if self._is_handed_over else not self.read_paused
+        if go_on == is_reading or self.transport.is_closing():
+            return
+        self._is_reading = go_on
+        self.read_paused = self._is_handed_over or not go_on
+        if go_on:
             self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Held by the server, like an endpoint's task."""
@@ -107,7 +114,7 @@ class DirectWebSocket(GuardedWebSocket, Wire):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self._look()
-        self.read_on()  # or the peer's answer would not be seen
+        self.read(go_on=True)  # or the peer's answer would not be seen
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
         self._abort_later(GIVE_UP_S)
         self.on_change()

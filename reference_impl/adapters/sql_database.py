@@ -1,7 +1,6 @@
 """Opens the database, whichever it is, and runs transactions in it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row
@@ -11,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from reference_impl.adapters.sql_backend import Conflict, Result, SqlBackend, Work
 from reference_impl.adapters.sql_migrations import HEAD, bring_up_to_date, revision_of
 from reference_impl.adapters.sql_sqlite import SqliteBackend
-from reference_impl.model.errors import Unavailable
+from reference_impl.model.errors import ChatError, Unavailable
 from reference_impl.model.health import Health, HealthState
 
 MOST_TRIES = 5
@@ -46,8 +45,12 @@ class SqlDatabase:
 
     async def read(self, work: Work[Result]) -> Result:
         """Runs ``work`` over one state of the database; waits for no writer."""
-        with self._translated_errors():
-            return await self._backend.read(work)
+        try:
+            result = await self._backend.read(work)
+        except self._backend.errors as error:
+            raise self._translated(error) from error
+        self._is_away = False
+        return result
 
     async def rows(self, query: Executable) -> Sequence[Row[Any]]:
         """All that one query finds."""
@@ -60,8 +63,10 @@ class SqlDatabase:
         anew each time. No pause in between: the other is through.
         """
         for _ in range(MOST_TRIES - 1):
-            with suppress(Conflict):
+            try:
                 return await self._write_once(work, deadline_s)
+            except Conflict:
+                continue
         return await self._write_once(work, deadline_s)
 
     def health(self) -> Health:
@@ -71,22 +76,21 @@ class SqlDatabase:
         return Health("store")
 
     async def _write_once(self, work: Work[Result], deadline_s: float | None) -> Result:
-        with self._translated_errors():
-            return await self._backend.write(work, deadline_s)
+        try:
+            result = await self._backend.write(work, deadline_s)
+        except self._backend.errors as error:
+            raise self._translated(error) from error
+        self._is_away = False
+        return result
 
     def _upgrade(self, connection: Connection) -> None:
         self._backend.lock_schema(connection)
         bring_up_to_date(connection)
 
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        try:
-            yield
-            self._is_away = False
-        except self._backend.errors as error:
-            translated = self._backend.translate(error)
-            self._is_away = isinstance(translated, Unavailable)
-            raise translated from error
+    def _translated(self, error: Exception) -> ChatError:
+        translated = self._backend.translate(error)
+        self._is_away = isinstance(translated, Unavailable)
+        return translated
 
 
 def _open(database_url: str) -> SqlBackend:

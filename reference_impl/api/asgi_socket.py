@@ -90,7 +90,8 @@ async def run_through_asgi(websocket: WebSocket, transport: AsgiTransport, sessi
 
 async def _read(websocket: WebSocket, transport: AsgiTransport, session: SocketSession) -> None:
     while (event := await websocket.receive())["type"] == "websocket.receive":
-        await session.take(event.get("text"))
+        if (rest := session.take(event.get("text"))) is not None:
+            await rest
     session.left(event.get("code"))
     transport.peer_is_gone()
 

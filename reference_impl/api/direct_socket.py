@@ -1,12 +1,13 @@
 """A socket without ASGI messages: bytes go to it at once, and its events come by a call.
 
 An endpoint waits for its next frame in a task, behind a queue, under a stack of middleware: for each connection, all
-the time. This way there is a task while a frame is worked on, and none in between; what that saves is in
-``benchmarks/README.md``. What is sent and read is the same, and the same tests run over both ways.
+the time. This way a frame is taken where it is read, and there is a task only while something has to be waited for;
+what that saves is in ``benchmarks/README.md``. What is sent and read is the same, and the same tests are run over both.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,12 +33,13 @@ class Wire(Transport, Protocol):
     def hand_over(self, take: Callable[[Event], None]) -> None:
         """From now on ``take`` is called with each event, those that wait among them, and the endpoint may return.
 
-        They are ASGI's ``websocket.receive`` and, as the last, ``websocket.disconnect``. After each ``receive`` no more
-        is read from the network until ``read_on``.
+        They are ASGI's ``websocket.receive`` and, as the last, ``websocket.disconnect``.
         """
 
-    def read_on(self) -> None:
-        """What came is dealt with."""
+    def read(self, *, go_on: bool) -> None:
+        """Whether to read on from the network: what is not read stays there, and then with the peer. What was read
+        already still comes.
+        """
 
     def start(self, work: Any) -> asyncio.Task[None]:
         """Runs a coroutine as a task, which a server that stops waits for."""
@@ -52,17 +54,18 @@ def wire_of(websocket: WebSocket) -> Wire | None:
 
 
 class DirectReader:
-    """Passes a wire's events to a session, one after the other, in a task that ends when there are no more."""
+    """Passes a wire's events to a session, one after the other."""
 
-    __slots__ = ("_events", "_has_ended", "_has_said_goodbye", "_session", "_task", "_wire")
+    __slots__ = ("_events", "_has_ended", "_has_said_goodbye", "_session", "_waiting", "_wire")
 
     def __init__(self, wire: Wire, session: SocketSession) -> None:
         self._wire = wire
         self._session = session
-        self._events: list[Event] = []
-        self._task: asyncio.Task[None] | None = None
+        self._events: deque[Event] = deque()
+        self._waiting: asyncio.Task[None] | None = None  # for what has to be done before the next event
         self._has_said_goodbye = self._has_ended = False
         wire.hand_over(self.take)
+        wire.read(go_on=self._waiting is None)
         session.connection.when_ended(self._connection_ended)
 
     def take(self, event: Event) -> None:
@@ -70,27 +73,32 @@ class DirectReader:
         self._events.append(event)
         if event.get("code") in GOODBYES:
             self._has_said_goodbye = True
-        if self._task is None:
-            self._task = self._wire.start(self._work())
+        if self._waiting is None:
+            self._go_on()
 
-    async def _work(self) -> None:
+    def _go_on(self) -> None:
+        """Up to the last event, or to one that something has to be waited for."""
         connection, conversation_id = self._session.connection, self._session.conversation_id
-        try:
-            with belonging_to(connection_id=connection.connection_id, conversation_id=conversation_id):
-                while self._events:
-                    events, self._events = self._events, []
-                    for event in events:
-                        await self._act_on(event)
-                    self._wire.read_on()
-        finally:
-            self._task = None
+        with belonging_to(connection_id=connection.connection_id, conversation_id=conversation_id):
+            while self._events:
+                if (rest := self._act_on(self._events.popleft())) is not None:
+                    self._wire.read(go_on=False)
+                    self._waiting = self._wire.start(rest)
+                    self._waiting.add_done_callback(self._waited)
+                    return
 
-    async def _act_on(self, event: Event) -> None:
+    def _waited(self, _: object) -> None:
+        self._waiting = None
+        self._go_on()
+        self._wire.read(go_on=self._waiting is None)
+
+    def _act_on(self, event: Event) -> Coroutine[Any, Any, None] | None:
         if event["type"] != "websocket.receive":
             self._session.left(event.get("code"))
             self._end()
         elif not self._has_ended:
-            await self._session.take(event.get("text"))
+            return self._session.take(event.get("text"))
+        return None
 
     def _connection_ended(self, _: object) -> None:
         """The server has closed it, or the peer has. What a peer has said before its goodbye is worked on first."""
@@ -103,7 +111,7 @@ class DirectReader:
             self._wire.start(self._finish())
 
     async def _finish(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.wait([self._waiting])
         await self._session.end()

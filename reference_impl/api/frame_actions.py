@@ -12,7 +12,6 @@ from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.errors import ChatError, Forbidden, Invalid
 from reference_impl.model.frames import (
     AuthFrame,
-    ClientFrame,
     ConversationFrame,
     DeliveredFrame,
     PongFrame,
@@ -26,6 +25,9 @@ from reference_impl.model.server_frames import AckData, ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
 logger = logging.getLogger(__name__)
+
+WorkFrame = ConversationFrame | AuthFrame
+"""A frame that takes a while: the store is asked, or told."""
 
 Answer = Callable[[ServerData, str | None], None]
 """Takes a frame's data and a conversation id, and sends the frame."""
@@ -51,15 +53,17 @@ class FrameActions:
         self._typed_in: set[str] = set()
         self._expiry = self._end_with_the_token()
 
-    async def act(self, frame: ClientFrame) -> None:
+    async def act(self, frame: WorkFrame) -> None:
         """Does what the frame asks for. Raises ``ChatError``."""
         match frame:
-            case PongFrame():
-                self._services.confirmations.take_pong(self._connection, frame.timestamp)
             case AuthFrame():
                 await self._renew(frame)
             case _:
                 await self._act_on(self._conversation_of(frame), frame)
+
+    def take_pong(self, frame: PongFrame) -> None:
+        """The heartbeat's answer: there is nothing to wait for."""
+        self._services.confirmations.take_pong(self._connection, frame.timestamp)
 
     def resume(self, conversation_id: str, last_seq: int) -> None:
         """Begins to send what was missed. Does not wait; one that still runs gives way to it."""

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from msgspec import UNSET
 
 from reference_impl.api.deps import Services
-from reference_impl.api.frame_actions import FrameActions
+from reference_impl.api.frame_actions import FrameActions, WorkFrame
 from reference_impl.core.connection import VANISHED, Connection
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import encode_frame
@@ -21,7 +23,14 @@ from reference_impl.model.errors import (
 )
 from reference_impl.model.event_factories import create_frame_event, create_system_error
 from reference_impl.model.frame_pace import FramePace, frames_per_s
-from reference_impl.model.frames import ClientFrame, TextFrame, client_message_id_of, frame_type_of, parse_client_frame
+from reference_impl.model.frames import (
+    ClientFrame,
+    PongFrame,
+    TextFrame,
+    client_message_id_of,
+    frame_type_of,
+    parse_client_frame,
+)
 from reference_impl.model.server_frames import ErrorData, ServerData
 from reference_impl.services.authentication_service import Identity
 
@@ -73,14 +82,23 @@ class SocketSession:
         if self.conversation_id is not None:
             self._actions.resume(self.conversation_id, last_seq)
 
-    async def take(self, raw: str | None) -> None:
+    def take(self, raw: str | None) -> Coroutine[Any, Any, None] | None:
         """Takes one frame; None is a binary one. Call it for one after the other, in the order they came.
 
-        Returns when the next one may come. Cancelled while it waits, it has begun nothing; what it has begun goes on.
+        Usually returns None, and the next one may come. Otherwise it may when what this returns was awaited. Cancelled
+        while it waits, that has begun nothing; what it has begun goes on.
         """
         self.connection.heard()
         if wait_s := self._pace.wait_s(asyncio.get_running_loop().time()):
-            await asyncio.sleep(wait_s)
+            return self._take_later(raw, wait_s)
+        return self._take(raw)
+
+    async def _take_later(self, raw: str | None, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        if (rest := self._take(raw)) is not None:
+            await rest
+
+    def _take(self, raw: str | None) -> Coroutine[Any, Any, None] | None:
         began = time.perf_counter()
         self._services.traffic.received += 1
         frame = self._read(raw)
@@ -88,17 +106,39 @@ class SocketSession:
             self._note_time(began)
             if self._strikes >= MAX_STRIKES:
                 self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
-        elif isinstance(frame, TextFrame):
+            return None
+        if isinstance(frame, PongFrame):
+            self._take_pong(frame, began)
+            return None
+        if isinstance(frame, TextFrame) and len(self._at_work) < AT_WORK:
+            self._begin(frame, began)
+            return None
+        return self._act_in_turn(frame, began)
+
+    async def _act_in_turn(self, frame: WorkFrame, began: float) -> None:
+        """When enough of what came before is done."""
+        if isinstance(frame, TextFrame):
             while len(self._at_work) >= AT_WORK:
                 await asyncio.wait(self._at_work, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._act(frame, began))
-            self._at_work.append(task)
-            task.add_done_callback(self._at_work.remove)
+            self._begin(frame, began)
         else:
             await self._work_done()
             self._at_hand = asyncio.create_task(self._act(frame, began))
             await asyncio.shield(self._at_hand)
             self._at_hand = None
+
+    def _take_pong(self, frame: PongFrame, began: float) -> None:
+        """Waits for nothing: with every heartbeat there is one of each connection."""
+        try:
+            self._actions.take_pong(frame)
+        except Exception:  # noqa: BLE001 - it is logged, and told
+            self._fail()
+        self._note_time(began)
+
+    def _begin(self, frame: TextFrame, began: float) -> None:
+        task = asyncio.create_task(self._act(frame, began))
+        self._at_work.append(task)
+        task.add_done_callback(self._at_work.remove)
 
     def left(self, code: int | None) -> None:
         """The peer has gone, with this close code or with none."""
@@ -108,7 +148,7 @@ class SocketSession:
     async def end(self) -> None:
         """Takes the connection out of everything, and ends what it has begun; messages go on to their end.
 
-        Call it when ``take`` is not called any more.
+        Call it when ``take`` is not called any more, and nothing that it returned is awaited.
         """
         if self._at_hand is not None:
             await asyncio.wait([self._at_hand])  # or it would begin something that nobody ends
@@ -145,7 +185,7 @@ class SocketSession:
         self._tell_of_frame("unreadable")
         self._answer_error(error, client_message_id)
 
-    async def _act(self, frame: ClientFrame, began: float) -> None:
+    async def _act(self, frame: WorkFrame, began: float) -> None:
         try:
             await self._actions.act(frame)
         except ChatError as error:
