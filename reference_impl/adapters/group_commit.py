@@ -1,33 +1,33 @@
 """Many small writes, few transactions."""
 
 import asyncio
-import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sized
 from typing import Generic, TypeVar
 
-logger = logging.getLogger(__name__)
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Commit = Callable[[Callable[[], list[Item]]], Awaitable[list[Result | Exception]]]
+"""Gets a function that gives the group. It may call that on any thread, as late as it likes, and more than once."""
 
 
 class GroupCommit(Generic[Item, Result]):
     """Collects what arrives while one transaction is on its way to the disk, and puts it into the next one.
 
     A commit waits for the disk, and the disk takes as long for a hundred rows as for one. Nobody waits for
-    what has not arrived: an item that comes alone is written alone, in the next turn of the event loop. That one
-    turn makes the groups of a burst larger: with eight messages of a room of a hundred on their way, a delivery
-    costs a fifth less.
+    what has not arrived: an item that comes alone is written alone, at once. But who commits takes the group as late
+    as it can, when it has the lock: what arrives until then comes along.
     """
 
-    def __init__(self, commit: Callable[[list[Item]], Awaitable[list[Result | Exception]]], *, largest: int) -> None:
-        """``commit`` writes a group in one transaction and gives for each item its result, or its own error.
+    def __init__(self, commit: "Commit[Item, Result]", *, largest: int) -> None:
+        """``commit`` takes a group, writes it in one transaction, and gives for each item its result, or its own error.
 
         When it raises, nothing of the group was written, and everybody in it gets that error.
         """
         self._commit = commit
         self._largest = largest
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
@@ -46,25 +46,38 @@ class GroupCommit(Generic[Item, Result]):
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # what the kernel has already, of a burst or from others, comes along
-                group, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-                await self._write(group)
+                await self._write(_Group(self._waiting, self._largest))
         finally:
             self._writer = None
 
-    async def _write(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _write(self, group: "_Group[Item, Result]") -> None:
         try:
-            results = await self._commit([item for item, _ in group])
-            _require_one_each(group, results)
+            results = await self._commit(group.take)
+            _require_one_each(group.take(), results)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, whatever it is
-            results = [error] * len(group)
-        for (_, answer), result in zip(group, results, strict=True):
+            results = [error] * len(group.take())
+        for (_, answer), result in zip(group.taken, results, strict=True):
             if answer.done():  # who asked has gone; the write stands
                 continue
             if isinstance(result, Exception):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+
+
+class _Group(Generic[Item, Result]):
+    """Those whose items are written together."""
+
+    def __init__(self, waiting: deque[tuple[Item, asyncio.Future[Result]]], largest: int) -> None:
+        self.taken: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting = waiting
+        self._largest = largest
+
+    def take(self) -> list[Item]:
+        """Those who wait at the first call; and from then on the same. On any thread: more may be added meanwhile."""
+        if not self.taken:
+            self.taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
+        return [item for item, _ in self.taken]
 
 
 def _require_one_each(group: Sized, results: Sized) -> None:

@@ -172,8 +172,9 @@ class RedisMessageQuota(MessageQuota):
         await self._asking.stop()
         await self._link.stop()
 
-    async def _ask(self, wishes: list[tuple[str, int, int]]) -> list[float | Exception]:
+    async def _ask(self, take: Callable[[], list[tuple[str, int, int]]]) -> list[float | Exception]:
         """How many each gets; or, negative, in how many seconds there is one."""
+        wishes = take()
         part_s = self._window_s / PARTS_OF_WINDOW
         part, into_part = divmod(self._now(), part_s)
         keys = [self._prefix + user_id for user_id, _, _ in wishes]

@@ -1,6 +1,6 @@
 """Messages in a SQL database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,8 +100,9 @@ class SqlMessageStore(MessageStore):
         in_order = [{"conversation": name, "up_to": seq} for name, seq in sorted(up_to.items())]
         await self._database.write(lambda connection: TAKE_OUT.run(connection, in_order))
 
-    async def _append_group(self, drafts: list[MessageDraft]) -> list[Appended | Exception]:
+    async def _append_group(self, take: Callable[[], list[MessageDraft]]) -> list[Appended | Exception]:
         def append(connection: Connection) -> list[Appended | Exception]:
+            drafts = take()
             # The lock comes first: what is read after it can not change any more until we are done.
             seqs = lock_conversations(connection, {draft.conversation_id for draft in drafts})
             members = _members_among(connection, drafts)

@@ -1,6 +1,6 @@
 """How far each member has come, in a SQL database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
@@ -122,18 +122,16 @@ class SqlPositionStore:
         rows = [{"c": name, "new_seq": seq} for name, seq in sorted(up_to.items())]
         await self._database.write(lambda connection: COVER.run(connection, rows))
 
-    async def _advance_group(self, group: list[list[Position]]) -> list[list[Position] | Exception]:
-        wanted = furthest([position for positions in group for position in positions])
-
+    async def _advance_group(self, take: Callable[[], list[list[Position]]]) -> list[list[Position] | Exception]:
         def advance(connection: Connection) -> list[Position]:
-            moved = _moves(connection, wanted)
+            moved = _moves(connection, furthest([position for positions in take() for position in positions]))
             for kind, move in MOVE.items():
                 if rows := [_row(position) for position in moved if position.kind is kind]:
                     move.run(connection, rows)
             return moved
 
         moved = await self._database.write(advance)
-        return [_part_of(moved, positions) for positions in group]
+        return [_part_of(moved, positions) for positions in take()]
 
 
 def _moves(connection: Connection, wanted: list[Position]) -> list[Position]:

@@ -1,13 +1,15 @@
 """Many small writes, few transactions."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_impl.adapters.group_commit import GroupCommit
+
+Take = Callable[[], list[str]]
 
 
 class Disk:
@@ -20,7 +22,8 @@ class Disk:
         self.begun = asyncio.Event()
         self.broken_for: set[str] = set()
 
-    async def commit(self, group: list[str]) -> list[str | Exception]:
+    async def commit(self, take: Take) -> list[str | Exception]:
+        group = take()
         self.groups.append(group)
         self.begun.set()
         await self.free.wait()
@@ -65,6 +68,45 @@ async def test_what_comes_during_a_commit_goes_together_into_the_next() -> None:
     disk.free.set()
     assert await settled(*tasks) == ["A", "B", "C", "D", "E"]
     assert disk.groups == [["a"], ["b", "c", "d"], ["e"]]
+
+
+async def test_what_comes_before_the_group_is_taken_comes_along() -> None:
+    """As late as the one who commits likes; asked again, after a conflict, it is the same group."""
+    groups: list[list[str]] = []
+    has_lock = asyncio.Event()
+
+    async def commit(take: Take) -> list[str | Exception]:
+        await has_lock.wait()
+        groups.append(take())
+        await asyncio.sleep(0)
+        groups.append(take())
+        return list(groups[-1])
+
+    commits = GroupCommit(commit, largest=2)
+    tasks = [asyncio.create_task(commits.submit(item)) for item in "ab"]
+    await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(commits.submit("c")))
+    await asyncio.sleep(0)
+    has_lock.set()
+    assert await settled(*tasks) == ["a", "b", "c"]
+    assert groups == [["a", "b"], ["a", "b"], ["c"], ["c"]]
+
+
+async def test_a_commit_that_takes_nothing_fails_those_who_wait() -> None:
+    """It can not have written them: because it raised before it had the lock, or by a mistake."""
+    failures = [OSError("locked")]
+
+    async def commit(_take: Take) -> list[str | Exception]:
+        if failures:
+            raise failures.pop()
+        return []
+
+    commits: GroupCommit[str, str] = GroupCommit(commit, largest=2)
+    async with asyncio.timeout(5):
+        with pytest.raises(OSError, match="locked"):
+            await commits.submit("a")
+        with pytest.raises(RuntimeError, match="1 items were committed, and 0 results"):
+            await commits.submit("b")
 
 
 async def test_ones_own_error_harms_no_other() -> None:
@@ -141,7 +183,8 @@ async def test_a_commit_with_too_few_results_is_an_error() -> None:
     """Nobody waits for ever, whatever mistake is in ``commit``; and the next group is written."""
     results: list[list[str | Exception]] = [[], ["b"]]
 
-    async def commit(_group: list[str]) -> list[str | Exception]:
+    async def commit(take: Take) -> list[str | Exception]:
+        take()
         return results.pop(0)
 
     commits = GroupCommit(commit, largest=10)
@@ -164,9 +207,9 @@ async def test_every_item_is_written_once_in_order(
     """However they come and whoever leaves: each item that was submitted is in exactly one group, in order."""
     disk = Disk()
 
-    async def commit(group: list[str]) -> list[str | Exception]:
+    async def commit(take: Take) -> list[str | Exception]:
         await asyncio.sleep(0)
-        return await disk.commit(group)
+        return await disk.commit(take)
 
     commits = GroupCommit(commit, largest=largest)
     items = [f"{name}-{number}" for number, name in enumerate(names)]
