@@ -26,7 +26,9 @@ class ConsolePushProvider(PushProvider):
     """
 
     def __init__(self, keep: int = 1000) -> None:
-        self.pushed: deque[Pushed] = deque(maxlen=keep)
+        self.pushed: deque[Pushed] = deque()
+        self._keep = keep
+        self._keys: set[str] = set()  # of those
         self.count = 0
         """All pushes since the start, also those that are not kept any more."""
         self.repeated = 0
@@ -34,11 +36,14 @@ class ConsolePushProvider(PushProvider):
 
     async def send(self, user_id: str, notification: NotificationData, *, idempotency_key: str) -> None:
         """Succeeds."""
-        if any(one.idempotency_key == idempotency_key for one in self.pushed):
+        if idempotency_key in self._keys:
             self.repeated += 1
             return
         self.count += 1
+        self._keys.add(idempotency_key)
         self.pushed.append(Pushed(user_id, notification, idempotency_key))
+        if len(self.pushed) > self._keep:
+            self._keys.discard(self.pushed.popleft().idempotency_key)
         logger.info("push to %s about conversation %s (%s)", user_id, notification["conversation_id"], idempotency_key)
 
     def health(self) -> Health:

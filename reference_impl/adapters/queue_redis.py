@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from reference_impl.adapters import queue_scripts as scripts
+from reference_impl.adapters.group_commit import GroupCommit
 from reference_impl.adapters.queue_memory import MAX_BACKLOG, RETENTION_S
 from reference_impl.adapters.redis_client import TIMEOUT_S, RedisLink
 from reference_impl.core.queue_ports import WorkQueue
@@ -23,6 +24,9 @@ LONGEST_WAIT_S = 5.0
 """The longest blocking read. Its client's own timeout is longer, so that only a frozen link meets it."""
 
 FORGET_WORKER_S = 3600.0
+
+SETTLED_AT_ONCE = 100
+"""Jobs in one round trip. Redis does nothing else meanwhile, for about a third of a millisecond."""
 
 Answer = TypeVar("Answer")
 
@@ -64,6 +68,7 @@ class RedisWorkQueue(WorkQueue):
         self._jobs, self._delayed, self._dead = base + "jobs", base + "delayed", base + "dead"
         self._id = base + "id:"
         self._reclaim_from: bytes | str = "0-0"
+        self._settled: GroupCommit[Claim, bool] = GroupCommit(self._settle, largest=SETTLED_AT_ONCE)
 
     async def enqueue(self, job_id: str, payload: bytes) -> bool:
         """As many."""
@@ -111,10 +116,8 @@ class RedisWorkQueue(WorkQueue):
             await self._run("keeping jobs", scripts.EXTEND, [self._jobs], GROUP, worker, *receipts)
 
     async def done(self, claim: Claim) -> bool:
-        """XACK and XDEL; the id stays known for a while."""
-        arguments = (GROUP, claim.receipt, int(self._retention_s * 1000))
-        keys = [self._jobs, self._id + claim.job.id]
-        return bool(await self._run("settling a job", scripts.DONE, keys, *arguments))
+        """XACK and XDEL, of all that are done at this moment; the id stays known for a while."""
+        return await self._settled.submit(claim)
 
     async def put_back(self, claim: Claim, *, delay_s: float, attempts: int) -> bool:
         """From the stream into the sorted set."""
@@ -163,8 +166,15 @@ class RedisWorkQueue(WorkQueue):
 
     async def stop(self) -> None:
         """Closes the links. Idempotent."""
+        await self._settled.stop()
         await self._reading.stop()
         await self._link.stop()
+
+    async def _settle(self, take: Callable[[], list[Claim]]) -> list[bool | Exception]:
+        claims = take()
+        keys = [self._jobs, *(self._id + claim.job.id for claim in claims)]
+        arguments = (GROUP, int(self._retention_s * 1000), *(claim.receipt for claim in claims))
+        return list(map(bool, await self._run("settling jobs", scripts.DONE, keys, *arguments)))
 
     def _accepted(self, answer: int) -> bool:
         if answer < 0:

@@ -53,11 +53,15 @@ for i = 3, #ARGV do
 end
 """
 
-# KEYS stream, known id · ARGV group, entry, retention ms · → 1 if it was there
+# KEYS stream, known ids… · ARGV group, retention ms, each id's entry… · → for each 1 if it was there
 DONE = """
-redis.call('SET', KEYS[2], 'done', 'PX', ARGV[3])
-local there = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('XDEL', KEYS[1], ARGV[2])
+local there = {}
+for i = 2, #KEYS do
+  local entry = ARGV[i + 1]
+  redis.call('SET', KEYS[i], 'done', 'PX', ARGV[2])
+  there[i - 1] = redis.call('XACK', KEYS[1], ARGV[1], entry)
+  redis.call('XDEL', KEYS[1], entry)
+end
 return there
 """
 

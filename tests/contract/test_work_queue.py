@@ -192,6 +192,16 @@ async def test_many_are_asked_for_in_one_step(work_queue: WorkQueue) -> None:
     assert [(claim.job.id, claim.job.payload) for claim in claims] == [("b", b"b"), ("a", b"1"), ("c", b"3")]
 
 
+async def test_many_are_done_at_once(work_queue: WorkQueue) -> None:
+    """Each is told whether it was there."""
+    await fill(work_queue, *"abcdef")
+    claims = await work_queue.claim("w1", 6, 0)
+    assert await work_queue.done(claims[2])
+    assert await asyncio.gather(*map(work_queue.done, claims)) == [True, True, False, True, True, True]
+    assert await work_queue.sizes() == QueueSizes(waiting=0, running=0, delayed=0, dead=0)
+    assert [await work_queue.enqueue(job_id, b"") for job_id in "af"] == [False, False]
+
+
 async def test_of_many_as_many_as_fit_are_taken(work_queue: WorkQueue) -> None:
     """Those behind are refused, and may be asked for again; who is known is no addition, wherever they stand."""
     await fill(work_queue, *(f"job-{n}" for n in range(48)))

@@ -103,6 +103,15 @@ async def test_a_repetition_is_recognised(console: ConsolePushProvider) -> None:
     assert (console.count, console.repeated) == (1, 1)
 
 
+async def test_the_console_keeps_the_last_few() -> None:
+    """And their keys: what it has forgotten is pushed anew."""
+    console = ConsolePushProvider(keep=2)
+    for key in "abcbca":
+        await console.send("bob", HELLO, idempotency_key=key)
+    assert [one.idempotency_key for one in console.pushed] == ["c", "a"]
+    assert (console.count, console.repeated) == (4, 2)
+
+
 async def test_a_provider_that_recovers_gets_it_again(work_queue: WorkQueue) -> None:
     """With the same key each time."""
     answers, keys = [503, 500, 200], []
