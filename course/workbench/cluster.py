@@ -11,7 +11,7 @@ from course.workbench import carry
 from course.workbench.fault_proxy import FaultProxy
 from course.workbench.forks import FORKS, can_fork
 from course.workbench.guarded import GuardedFolder
-from course.workbench.instance import Job
+from course.workbench.job import Job
 from course.workbench.jupyter_proxy import for_browser
 from course.workbench.process import InstanceProcess, child_environment
 from course.workbench.redis_server import RedisServer

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from course.workbench.fork_server import end
+from course.workbench.job import Job
 from reference_impl.app import create_app
 from reference_impl.logs import log_config
 from reference_impl.server import build_server
@@ -34,25 +35,6 @@ from reference_impl.settings import Settings, explain
 
 ORPHAN_DEADLINE_S = 1.0
 """How long an instance whose owner is gone may take to stop."""
-
-
-class Job(msgspec.Struct, kw_only=True):
-    """What to run: the reference server with overrides, or an app of the learner's own."""
-
-    host: str
-    port: int
-    overrides_file: str | None = None
-    """A pickle of a dict: part name → class. Made by ``cloudpickle``, so it may hold a notebook's classes."""
-    app_file: str | None = None
-    """A pickle of an ASGI app or of a function that makes one; then the reference server is not used."""
-    usual_logs: bool = False
-    """Whether such an app logs as uvicorn does by itself, and not as the reference server does."""
-    environment: dict[str, str] = msgspec.field(default_factory=dict)
-    """All of it, the server's settings included: a fork has that of the process it comes from."""
-    folder: str = "."
-    """Where to run."""
-    peer_urls: list[str] = msgspec.field(default_factory=list)
-    """The other instances, where they are known already. At the first start the owner tells them later."""
 
 
 class Owner:

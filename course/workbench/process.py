@@ -14,7 +14,7 @@ import msgspec
 
 from course.errors import UserError
 from course.workbench.forks import LONGEST_LINE, ROOT, ForkedProcess, SharedForkServer
-from course.workbench.instance import Job
+from course.workbench.job import Job
 
 START_DEADLINE_S = 20.0
 ANSWER_DEADLINE_S = 5.0

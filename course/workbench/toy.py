@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from course.workbench import carry
 from course.workbench.forks import FORKS, can_fork
 from course.workbench.guarded import GuardedFolder
-from course.workbench.instance import Job
+from course.workbench.job import Job
 from course.workbench.process import InstanceProcess, child_environment
 
 

@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 from course.errors import UserError
 from course.workbench import carry, forks
 from course.workbench.forks import SharedForkServer, can_fork
-from course.workbench.instance import Job
+from course.workbench.job import Job
 from course.workbench.process import InstanceProcess, child_environment
 
 ENDED_S = 20.0
