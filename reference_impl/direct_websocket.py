@@ -77,12 +77,13 @@ class DirectWebSocket(GuardedWebSocket, Wire):
         waiting, self.queue = self.queue, cast(Any, _Passer(take))
         self.writable = cast(Any, _Flag(is_set=self.writable.is_set()))
         self._is_handed_over = True
-        self._is_reading, self.read_paused = not self.read_paused, True  # uvicorn would pause after every frame
+        # uvicorn pauses after every frame, unless it has. From here on its flag says that, and ours how it is.
+        self._is_reading, self.read_paused = not self.read_paused, True
         while not waiting.empty():
             take(cast(Event, waiting.get_nowait()))
 
     def read(self, *, go_on: bool) -> None:
-        """As uvicorn does it when its queue fills and is empty."""
+        """Once handed over; or when it is closed before that, while uvicorn's own flag counts."""
         is_reading = self._is_reading if self._is_handed_over else not self.read_paused
         if go_on == is_reading or self.transport.is_closing():
             return

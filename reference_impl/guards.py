@@ -6,6 +6,7 @@ from typing import TypeVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import OPEN
 
 from reference_impl.core.socket_bounds import SocketBounds
 
@@ -140,6 +141,12 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         else:
             super().handle_cont(event)
 
+    def handle_close(self, event: Frame) -> None:
+        """A goodbye. What was written before goes first; a peer that does not read it has to go all the same."""
+        super().handle_close(event)
+        if not self.disconnected:
+            self._abort_later()
+
     def handle_ping(self) -> None:
         """Answers, unless the peer does not read: its pongs would pile up here."""
         if self.writable.is_set() and not self._has_failed:
@@ -168,6 +175,15 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
                 self.transport.write_eof()
             self.transport.resume_reading()
             self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
+            self._abort_later(LINGER_S + LOOK_S)
+
+    def shutdown(self) -> None:
+        """The server stops. Who has said goodbye already is told nothing more: the library would raise."""
+        if self.handshake_complete and self.conn.state is not OPEN:
+            self.stop_keepalive()
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The app is through with it. The peer may take its time to go, and then has to."""

@@ -17,7 +17,7 @@ class GroupCommit(Generic[Item, Result]):
 
     A commit waits for the disk, and the disk takes as long for a hundred rows as for one. Nobody waits for
     what has not arrived: an item that comes alone is written alone, at once. But who commits takes the group as late
-    as it can, when it has the lock: what arrives until then comes along.
+    as it can, with SQLite when it has the lock: what arrives until then comes along.
     """
 
     def __init__(self, commit: "Commit[Item, Result]", *, largest: int) -> None:
@@ -55,7 +55,7 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._commit(group.take)
             _require_one_each(group.take(), results)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, whatever it is
-            results = [error] * len(group.take())
+            results = [error] * len(group.take_first())
         for (_, answer), result in zip(group.taken, results, strict=True):
             if answer.done():  # who asked has gone; the write stands
                 continue
@@ -66,17 +66,29 @@ class GroupCommit(Generic[Item, Result]):
 
 
 class _Group(Generic[Item, Result]):
-    """Those whose items are written together."""
+    """Those whose items are written together.
+
+    Items are added to ``waiting`` on the event loop, and taken out in the thread that commits. No lock is needed: each
+    of the two is one step of a deque, and while one group is written nobody takes another.
+    """
 
     def __init__(self, waiting: deque[tuple[Item, asyncio.Future[Result]]], largest: int) -> None:
         self.taken: list[tuple[Item, asyncio.Future[Result]]] = []
         self._waiting = waiting
         self._largest = largest
+        self._first = len(waiting)
 
     def take(self) -> list[Item]:
-        """Those who wait at the first call; and from then on the same. On any thread: more may be added meanwhile."""
+        """Those who wait at the first call; and from then on the same."""
+        return self._take(len(self._waiting))
+
+    def take_first(self) -> list[Item]:
+        """If nobody was taken yet, those who have waited from the beginning: the others have a try of their own."""
+        return self._take(self._first)
+
+    def _take(self, count: int) -> list[Item]:
         if not self.taken:
-            self.taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
+            self.taken = [self._waiting.popleft() for _ in range(min(count, self._largest))]
         return [item for item, _ in self.taken]
 
 

@@ -28,7 +28,7 @@ class ConsolePushProvider(PushProvider):
     def __init__(self, keep: int = 1000) -> None:
         self.pushed: deque[Pushed] = deque()
         self._keep = keep
-        self._keys: set[str] = set()  # of those
+        self._keys: set[str] = set()  # of what is in `pushed`
         self.count = 0
         """All pushes since the start, also those that are not kept any more."""
         self.repeated = 0

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 """What a transaction does: a plain function, so that it costs one hop off the event loop, however many statements
 it has. It may run more than once, and on any thread: it decides on what it reads, and changes nothing but the
-database."""
+database. (A group commit's takes its group, the same each time.)"""
 
 
 class Conflict(Unavailable):

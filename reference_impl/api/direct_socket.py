@@ -6,7 +6,6 @@ what that saves is in ``benchmarks/README.md``. What is sent and read is the sam
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
@@ -14,12 +13,15 @@ from typing import Any, Protocol
 from fastapi import WebSocket
 
 from reference_impl.api.sign_in import chosen_subprotocol
-from reference_impl.api.socket_session import GOODBYES, SocketSession
+from reference_impl.api.socket_session import SocketSession
 from reference_impl.core.ports import Transport
 from reference_impl.logs import belonging_to
 
 EXTENSION = "breakwire.wire"
 """The name under which a server offers a ``Wire``, among the ``extensions`` of a WebSocket's scope."""
+
+LAST_WORDS_S = 2.0
+"""How long what a peer has said before it went may take."""
 
 Event = dict[str, Any]
 
@@ -41,7 +43,7 @@ class Wire(Transport, Protocol):
         already still comes.
         """
 
-    def start(self, work: Any) -> asyncio.Task[None]:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs a coroutine as a task, which a server that stops waits for."""
 
 
@@ -56,41 +58,44 @@ def wire_of(websocket: WebSocket) -> Wire | None:
 class DirectReader:
     """Passes a wire's events to a session, one after the other."""
 
-    __slots__ = ("_events", "_has_ended", "_has_said_goodbye", "_session", "_waiting", "_wire")
+    __slots__ = ("_events", "_has_ended", "_is_leaving", "_last_words", "_session", "_under_way", "_wire")
 
     def __init__(self, wire: Wire, session: SocketSession) -> None:
         self._wire = wire
         self._session = session
-        self._events: deque[Event] = deque()
-        self._waiting: asyncio.Task[None] | None = None  # for what has to be done before the next event
-        self._has_said_goodbye = self._has_ended = False
+        self._events: list[Event] = []  # short, and empty as a rule: a deque would take 600 bytes of each connection
+        self._under_way: asyncio.Task[None] | None = None  # what has to be done before the next event
+        self._is_leaving = self._has_ended = False
+        self._last_words: asyncio.TimerHandle | None = None
         wire.hand_over(self.take)
-        wire.read(go_on=self._waiting is None)
+        wire.read(go_on=self._under_way is None)
         session.connection.when_ended(self._connection_ended)
 
     def take(self, event: Event) -> None:
         """The socket has something to say. Does not wait."""
         self._events.append(event)
-        if event.get("code") in GOODBYES:
-            self._has_said_goodbye = True
-        if self._waiting is None:
+        if event["type"] != "websocket.receive":
+            self._is_leaving = True
+        if self._under_way is None:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Up to the last event, or to one that something has to be waited for."""
+        """Up to the last event, or to one that something has to be waited for, which few need: it gets a task."""
         connection, conversation_id = self._session.connection, self._session.conversation_id
         with belonging_to(connection_id=connection.connection_id, conversation_id=conversation_id):
             while self._events:
-                if (rest := self._act_on(self._events.popleft())) is not None:
+                if (rest := self._act_on(self._events.pop(0))) is not None:
                     self._wire.read(go_on=False)
-                    self._waiting = self._wire.start(rest)
-                    self._waiting.add_done_callback(self._waited)
+                    self._under_way = self._wire.start(rest)
+                    self._under_way.add_done_callback(self._done)
                     return
 
-    def _waited(self, _: object) -> None:
-        self._waiting = None
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way = None
+        if task.cancelled():  # by us, since it is over; or by the server, which stops
+            self._end()
         self._go_on()
-        self._wire.read(go_on=self._waiting is None)
+        self._wire.read(go_on=self._under_way is None)
 
     def _act_on(self, event: Event) -> Coroutine[Any, Any, None] | None:
         if event["type"] != "websocket.receive":
@@ -101,17 +106,23 @@ class DirectReader:
         return None
 
     def _connection_ended(self, _: object) -> None:
-        """The server has closed it, or the peer has. What a peer has said before its goodbye is worked on first."""
-        if not self._has_said_goodbye:
+        """The server has closed it, or the peer has gone. What a peer said before it went is worked on first, for a
+        while: that it is gone is one of the events.
+        """
+        if self._is_leaving and not self._has_ended:
+            self._last_words = asyncio.get_running_loop().call_later(LAST_WORDS_S, self._end)
+        else:
             self._end()
 
     def _end(self) -> None:
+        if self._last_words is not None:
+            self._last_words.cancel()
         if not self._has_ended:
             self._has_ended = True
             self._wire.start(self._finish())
 
     async def _finish(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.wait([self._waiting])
+        if self._under_way is not None:
+            self._under_way.cancel()  # first, or it could begin something behind the session's back
+            await asyncio.wait([self._under_way])
         await self._session.end()

@@ -57,7 +57,7 @@ class SocketSession:
     """
 
     __slots__ = (
-        "_actions", "_at_hand", "_at_work", "_pace", "_services", "_strikes",
+        "_actions", "_at_hand", "_at_work", "_is_over", "_pace", "_services", "_strikes",
         "connection", "conversation_id", "is_lost",
     )  # fmt: skip
 
@@ -73,6 +73,7 @@ class SocketSession:
         self._at_work: list[asyncio.Task[None]] = []  # messages
         self._at_hand: asyncio.Task[None] | None = None  # a frame of another kind
         self._strikes = 0
+        self._is_over = False  # we close it: what has been read already is not taken any more
         settings = services.settings
         pace = frames_per_s(settings.rate_limit_max_messages, settings.rate_limit_window_s)
         self._pace = FramePace(pace, asyncio.get_running_loop().time())
@@ -99,16 +100,19 @@ class SocketSession:
             await rest
 
     def _take(self, raw: str | None) -> Coroutine[Any, Any, None] | None:
+        if self._is_over:
+            return None
         began = time.perf_counter()
         self._services.traffic.received += 1
-        frame = self._read(raw)
-        if frame is None:
+        frame = None
+        try:
+            frame = self._read(raw)
+            if isinstance(frame, PongFrame):
+                self._actions.take_pong(frame)  # one of each connection with each heartbeat; it waits for nothing
+        except Exception:  # noqa: BLE001 - it is logged, and told
+            self._fail()
+        if frame is None or isinstance(frame, PongFrame):
             self._note_time(began)
-            if self._strikes >= MAX_STRIKES:
-                self.connection.close(CloseCode.POLICY_VIOLATION, "too many bad frames")
-            return None
-        if isinstance(frame, PongFrame):
-            self._take_pong(frame, began)
             return None
         if isinstance(frame, TextFrame) and len(self._at_work) < AT_WORK:
             self._begin(frame, began)
@@ -126,14 +130,6 @@ class SocketSession:
             self._at_hand = asyncio.create_task(self._act(frame, began))
             await asyncio.shield(self._at_hand)
             self._at_hand = None
-
-    def _take_pong(self, frame: PongFrame, began: float) -> None:
-        """Waits for nothing: with every heartbeat there is one of each connection."""
-        try:
-            self._actions.take_pong(frame)
-        except Exception:  # noqa: BLE001 - it is logged, and told
-            self._fail()
-        self._note_time(began)
 
     def _begin(self, frame: TextFrame, began: float) -> None:
         task = asyncio.create_task(self._act(frame, began))
@@ -161,7 +157,7 @@ class SocketSession:
             await asyncio.wait(self._at_work)
 
     def _read(self, raw: str | None) -> ClientFrame | None:
-        """None for one that can not be read; its sender is told, or the connection ends if the mistake is ours."""
+        """None for one that can not be read; its sender is told."""
         if raw is None:
             self._refuse(BadJson("send text frames, not binary ones"))
             return None
@@ -174,9 +170,6 @@ class SocketSession:
         except (BadJson, UnknownType, Invalid) as error:
             self._refuse(error, client_message_id_of(raw))
             return None
-        except Exception:  # noqa: BLE001 - it is logged, and told
-            self._fail()
-            return None
         self._tell_of_frame(frame_type_of(frame))
         return frame
 
@@ -184,6 +177,8 @@ class SocketSession:
         self._strikes += 1
         self._tell_of_frame("unreadable")
         self._answer_error(error, client_message_id)
+        if self._strikes >= MAX_STRIKES:
+            self._close(CloseCode.POLICY_VIOLATION, "too many bad frames")
 
     async def _act(self, frame: WorkFrame, began: float) -> None:
         try:
@@ -198,7 +193,11 @@ class SocketSession:
         """A mistake of ours, which is being handled now, ends this connection and no other."""
         logger.exception("connection %s: a frame could not be worked on", self.connection.connection_id)
         self._tell_of_failure()
-        self.connection.close(CloseCode.INTERNAL_ERROR, "server error")
+        self._close(CloseCode.INTERNAL_ERROR, "server error")
+
+    def _close(self, code: CloseCode, reason: str) -> None:
+        self._is_over = True
+        self.connection.close(code, reason)
 
     def _note_time(self, began: float) -> None:
         self._services.traffic.frame_seconds.observe(time.perf_counter() - began)

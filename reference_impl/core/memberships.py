@@ -9,6 +9,7 @@ from reference_impl.core.conversation_feeds import ConversationFeeds
 from reference_impl.core.ports import Clock, Store
 from reference_impl.model.close_codes import CloseCode
 from reference_impl.model.envelope import encode_frame
+from reference_impl.model.errors import Unavailable
 from reference_impl.model.server_frames import SystemNotificationData
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,12 @@ class Memberships:
 
     async def _follow(self, connection: Connection, allowed: set[str]) -> None:
         for conversation_id in allowed - connection.joined_ids:
-            if not self._connections.has(connection):
-                return  # gone while we waited
-            await self._feeds.join(conversation_id, connection)
+            try:
+                await self._feeds.join(conversation_id, connection)
+            except Unavailable:
+                if self._connections.has(connection):
+                    raise
+                return  # it is not the store: the connection has gone while we waited
             self._connections.subscribe(connection, conversation_id)
             self._tell(connection, conversation_id, "conversation_joined", "You are in this conversation now.")
         for conversation_id in connection.joined_ids - allowed:

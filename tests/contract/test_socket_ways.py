@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from course import Lab
+from course.workbench.client import LabClient
 from reference_impl.api.socket_session import AT_WORK
 from reference_impl.core.message_router import MessageRouter
 from reference_impl.services.activity_service import ActivityService
@@ -73,6 +74,12 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     }
     async with Lab(instances=1, settings=settings, overrides=overrides) as started:
         yield started
+
+
+def in_one_piece(client: LabClient, *frames: tuple[int, bytes]) -> None:
+    """Sends frames, each an opcode and what is in it, masked with zeros."""
+    bytes_of = [bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload for opcode, payload in frames]
+    client._websocket.transport.write(b"".join(bytes_of))
 
 
 async def here(lab: Lab, user: str) -> list[dict[str, object]]:
@@ -170,13 +177,16 @@ async def test_what_waits_when_its_peer_goes_is_not_begun(lab: Lab) -> None:
     await bob.close()
 
 
-async def test_what_was_said_before_a_goodbye_is_worked_on(lab: Lab) -> None:
+@pytest.mark.parametrize("goodbye", [b"\x03\xe8", b""], ids=["with a code", "without one"])
+async def test_what_was_said_before_a_goodbye_is_worked_on(lab: Lab, goodbye: bytes) -> None:
     """It waits for a message that takes its time, and is not forgotten for that."""
-    ann, bob = await lab.client("ann", conversation="in haste"), await lab.client("bob", conversation="in haste")
-    await ann.send_frame({"type": "text", "content": "after all", "client_message_id": "haste-1"})
+    room = f"in haste {len(goodbye)}"
+    ann, bob = await lab.client("ann", conversation=room), await lab.client("bob", conversation=room)
+    await ann.send_frame({"type": "text", "content": f"after {room}", "client_message_id": room})
     await ann.send_frame({"type": "read", "seq": 1})
-    await ann.close()
-    await bob.send("all")
+    in_one_piece(ann, (8, goodbye))
+    await ann.wait_closed()
+    await bob.send(room)
     await bob.expect("read", user_id="ann", seq=1)
     await until_gone(lab, "ann")
     await bob.close()
@@ -207,6 +217,16 @@ async def test_frames_that_are_none_are_answered_and_then_not_any_more(lab: Lab)
     codes = [frame["data"]["code"] for frame in ann.received("error")]
     assert codes == ["bad_json"] * 10
     await until_gone(lab, "ann")
+
+
+async def test_what_is_behind_the_tenth_is_not_taken(lab: Lab) -> None:
+    """Though it has come in the same piece: its sender will not hear of it."""
+    ann, bob = await lab.client("ann", conversation="worse"), await lab.client("bob", conversation="worse")
+    in_one_piece(ann, *[(1, b"{")] * 10, (1, b'{"type": "text", "content": "behind"}'))
+    assert (await ann.wait_closed())[0] == 1008
+    await until_gone(lab, "ann")
+    assert (await bob.send("the first")).seq == 1
+    await bob.close()
 
 
 async def test_who_answers_the_heartbeat_stays(lab: Lab) -> None:

@@ -109,6 +109,28 @@ async def test_a_commit_that_takes_nothing_fails_those_who_wait() -> None:
             await commits.submit("b")
 
 
+async def test_who_came_later_than_a_failure_began_has_another_try() -> None:
+    """The lock was not to be had for those who waited for it; who came at the last moment has not tried yet."""
+    tried, is_locked = asyncio.Event(), asyncio.Event()
+
+    async def commit(take: Take) -> list[str | Exception]:
+        if not tried.is_set():
+            tried.set()
+            await is_locked.wait()
+            raise OSError("locked")
+        return list(take())
+
+    commits: GroupCommit[str, str] = GroupCommit(commit, largest=10)
+    early = [asyncio.create_task(commits.submit(item)) for item in "ab"]
+    async with asyncio.timeout(5):
+        await tried.wait()
+    late = asyncio.create_task(commits.submit("c"))
+    await asyncio.sleep(0)
+    is_locked.set()
+    results = await settled(*early, late)
+    assert [type(result) for result in results] == [OSError, OSError, str]
+
+
 async def test_ones_own_error_harms_no_other() -> None:
     """In a group with a bad item, the bad one is told and the others are written."""
     disk = Disk()

@@ -208,6 +208,29 @@ async def test_several_things_wrong_at_once_are_one(bounds: SocketBounds, kind: 
         await end(socket)
 
 
+async def test_who_says_goodbye_and_stays_has_to_go(bounds: SocketBounds, kind: Any) -> None:
+    """The network waits until the peer has read what was written before, and it does not read."""
+    socket, transport = await opened(bounds, kind)
+    socket.pause_writing()
+    socket.data_received(masked(8, b""))
+    assert transport.is_closed
+    await until(lambda: transport.is_aborted)
+    assert bounds.stalled == 1
+    socket.connection_lost(None)
+    await end(socket)
+
+
+async def test_a_server_can_stop_while_somebody_is_going(bounds: SocketBounds, kind: Any) -> None:
+    """Their goodbye is said; that ours can not be sent any more stops nothing."""
+    socket, transport = await opened(bounds, kind)
+    socket.data_received(masked(8, b""))
+    written = transport.written
+    socket.shutdown()
+    assert transport.written == written
+    socket.connection_lost(None)
+    await end(socket)
+
+
 async def end(socket: GuardedWebSocket) -> None:
     for task in tuple(socket.tasks):
         task.cancel()
