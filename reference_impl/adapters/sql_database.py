@@ -1,6 +1,6 @@
 """Opens the database, whichever it is, and runs transactions in it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row
@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from reference_impl.adapters.sql_backend import Conflict, Result, SqlBackend, Work
 from reference_impl.adapters.sql_migrations import HEAD, bring_up_to_date, revision_of
 from reference_impl.adapters.sql_sqlite import SqliteBackend
-from reference_impl.model.errors import ChatError, Unavailable
+from reference_impl.model.errors import Unavailable
 from reference_impl.model.health import Health, HealthState
 
 MOST_TRIES = 5
@@ -45,12 +45,7 @@ class SqlDatabase:
 
     async def read(self, work: Work[Result]) -> Result:
         """Runs ``work`` over one state of the database; waits for no writer."""
-        try:
-            result = await self._backend.read(work)
-        except self._backend.errors as error:
-            raise self._translated(error) from error
-        self._is_away = False
-        return result
+        return await self._answer_of(self._backend.read(work))
 
     async def rows(self, query: Executable) -> Sequence[Row[Any]]:
         """All that one query finds."""
@@ -76,21 +71,22 @@ class SqlDatabase:
         return Health("store")
 
     async def _write_once(self, work: Work[Result], deadline_s: float | None) -> Result:
-        try:
-            result = await self._backend.write(work, deadline_s)
-        except self._backend.errors as error:
-            raise self._translated(error) from error
-        self._is_away = False
-        return result
+        return await self._answer_of(self._backend.write(work, deadline_s))
 
     def _upgrade(self, connection: Connection) -> None:
         self._backend.lock_schema(connection)
         bring_up_to_date(connection)
 
-    def _translated(self, error: Exception) -> ChatError:
-        translated = self._backend.translate(error)
-        self._is_away = isinstance(translated, Unavailable)
-        return translated
+    async def _answer_of(self, asked: Awaitable[Result]) -> Result:
+        """Notes how the database is; what the driver raises is raised in the server's words."""
+        try:
+            answer = await asked
+        except self._backend.errors as error:
+            translated = self._backend.translate(error)
+            self._is_away = isinstance(translated, Unavailable)
+            raise translated from error
+        self._is_away = False
+        return answer
 
 
 def _open(database_url: str) -> SqlBackend:
